@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// The machine's settings. They do not change while it runs.
+/// The machine's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// A worker that never speaks counts as ready once it has lived this long.

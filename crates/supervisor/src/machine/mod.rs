@@ -128,6 +128,32 @@ impl Supervisor {
         self.desired
     }
 
+    /// Takes other times from here on. What has begun keeps the deadline that it was given.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.settings = settings;
+        if self.phase == Phase::Running {
+            self.grace = settings.graceful_timeout;
+        }
+    }
+
+    /// Whether a worker is, or may yet be, started with this generation.
+    #[must_use]
+    pub fn uses_generation(&self, generation: u32) -> bool {
+        generation == self.generation
+            || self.restarting_to == Some(generation)
+            || self.workers.iter().any(|worker| worker.id.generation == generation)
+    }
+
+    /// Whether this worker is meant to end: its end is no crash.
+    #[must_use]
+    pub fn is_told_to_leave(&self, id: WorkerId) -> bool {
+        self.workers.iter().any(|worker| {
+            worker.id == id
+                && (worker.desired == Desired::Down
+                    || matches!(worker.state, State::Draining { .. }))
+        })
+    }
+
     /// The newest generation: after [`Event::Restart`], the one that the restart moves to.
     #[must_use]
     pub fn latest_generation(&self) -> u32 {
@@ -291,11 +317,18 @@ impl Supervisor {
                 self.signal(id, Signal::Terminate, reason);
             }
             State::Backoff { .. } => self.remove(id),
-            // `spawned` sees to the first; the others are on their way out.
-            State::Spawning
-            | State::Draining { .. }
-            | State::Aborting { .. }
-            | State::Killed(_) => {}
+            State::Spawning => self.unask(id),
+            State::Draining { .. } | State::Aborting { .. } | State::Killed(_) => {}
+        }
+    }
+
+    /// Takes a spawn back that the driver has not seen. One that it is carrying out right now ends
+    /// in `spawned`.
+    fn unask(&mut self, id: WorkerId) {
+        let asked = self.actions.len();
+        self.actions.retain(|action| *action != Action::Spawn(id));
+        if self.actions.len() < asked {
+            self.remove(id);
         }
     }
 
