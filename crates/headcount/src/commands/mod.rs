@@ -1,0 +1,6 @@
+//! What headcount does, a module for each command.
+
+pub mod check;
+pub mod exec;
+pub mod limits;
+pub mod run;

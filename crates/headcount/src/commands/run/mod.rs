@@ -1,0 +1,421 @@
+//! `headcount run`: the driver of the supervisor. It turns signals, messages and the ends of
+//! processes into events, and actions into system calls, and decides nothing itself.
+
+mod generation;
+mod processes;
+
+use std::time::{Duration, Instant};
+
+use headcount_supervisor::{
+    Action, Event, Outcome, Reason, Settings, Signal, Supervisor, Time, Urgency, WorkerId,
+};
+use tracing::{debug, error, info, warn};
+
+use crate::commands::exec::adopt_orphans;
+use crate::config::{Config, ConfigError, Layer};
+use crate::exit;
+use crate::os::notify::{self, NotifySocket};
+use crate::os::reap::reap_all;
+use crate::os::signals::{self, Received, Signals};
+use crate::os::sleep::{Sleeper, Wake};
+use crate::os::sockets::SocketError;
+use crate::os::sys::{self, Exit, Pid};
+use crate::plan::Plan;
+
+use generation::Generation;
+use processes::Processes;
+
+/// Where the configuration came from, so that it can be read again.
+pub struct Source {
+    pub flags: Layer,
+    pub file: Option<std::path::PathBuf>,
+}
+
+impl Source {
+    pub fn plan(&self) -> Result<Plan, ConfigError> {
+        Config::load(self.flags.clone(), self.file.as_deref()).map(Plan::make)
+    }
+}
+
+/// Runs the pool to its end; the answer is the exit code.
+pub fn run(source: Source, plan: Plan, signals: Signals) -> u8 {
+    for warning in plan.warnings() {
+        warn!("{warning}");
+    }
+    let pool = match Pool::prepare(source, plan, signals) {
+        Ok(pool) => pool,
+        Err(PrepareError::Socket(error)) => {
+            error!("{error}");
+            return exit::CONFIG;
+        }
+        Err(PrepareError::Kernel(what, errno)) => {
+            error!("cannot make {what}: {errno}");
+            return exit::OS_ERROR;
+        }
+    };
+    pool.serve()
+}
+
+enum PrepareError {
+    Socket(SocketError),
+    Kernel(&'static str, nix::errno::Errno),
+}
+
+struct Pool {
+    source: Source,
+    signals: Signals,
+    sleeper: Sleeper,
+    notify: NotifySocket,
+    supervisor: Supervisor,
+    /// Those that have workers, and the one that new slots start with; the newest is last.
+    generations: Vec<Generation>,
+    processes: Processes,
+    started: Instant,
+    /// Since when the pool has been leaving, and how many of its workers had to be killed.
+    leaving: Option<(Time, u32, u32)>,
+}
+
+impl Pool {
+    /// All that may fail. Nothing has been started when it does.
+    fn prepare(source: Source, plan: Plan, signals: Signals) -> Result<Self, PrepareError> {
+        let kernel = |what| move |errno| PrepareError::Kernel(what, errno);
+        let sleeper = Sleeper::new().map_err(kernel("an epoll"))?;
+        let notify = NotifySocket::open().map_err(kernel("the notify socket"))?;
+        sleeper.watch(&signals, Wake::Signal).map_err(kernel("an epoll"))?;
+        sleeper.watch(&notify, Wake::Notify).map_err(kernel("an epoll"))?;
+        let settings = settings(&plan.config);
+        let workers = plan.workers;
+        let generation =
+            Generation::prepare(1, plan, None, notify.address()).map_err(PrepareError::Socket)?;
+        info!(
+            workers,
+            bind = generation.plan.config.addresses(),
+            "starting {workers} {}: {}",
+            if workers == 1 { "worker" } else { "workers" },
+            generation.plan.because
+        );
+        adopt_orphans();
+        Ok(Self {
+            source,
+            signals,
+            sleeper,
+            notify,
+            supervisor: Supervisor::new(settings, workers, Time::ZERO),
+            generations: vec![generation],
+            processes: Processes::default(),
+            started: Instant::now(),
+            leaving: None,
+        })
+    }
+
+    /// From here on nothing ends this process but [`Action::Exit`].
+    fn serve(mut self) -> u8 {
+        loop {
+            while let Some(action) = self.supervisor.poll_action() {
+                if let Some(outcome) = self.carry_out(action) {
+                    return self.farewell(outcome);
+                }
+            }
+            let now = self.now();
+            let timeout = self.supervisor.poll_timeout().map(|at| at.saturating_sub(now));
+            let woken = self.sleeper.sleep(timeout);
+            // First what workers have said, then who has ended: a worker may have said READY=1 and
+            // ended since, and its parents can be looked up only until it is reaped.
+            if woken.contains(&Wake::Notify) {
+                self.read_messages();
+            }
+            if woken.contains(&Wake::Signal) {
+                self.read_signals();
+            }
+            if woken.is_empty() {
+                self.tell(Event::Tick);
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.started.elapsed()
+    }
+
+    fn tell(&mut self, event: Event) {
+        let now = self.now();
+        self.supervisor.handle(event, now);
+    }
+
+    // ---- actions --------------------------------------------------------------------------------
+
+    fn carry_out(&mut self, action: Action) -> Option<Outcome> {
+        match action {
+            Action::Spawn(id) => self.spawn(id),
+            Action::Signal { worker, signal, reason } => self.signal(worker, signal, reason),
+            Action::Ready(id) => {
+                info!(worker = %id, pid = self.processes.pid_of(id), "worker is ready");
+            }
+            Action::Replace { worker, after } if after.is_zero() => debug!(%worker, "replacing"),
+            Action::Replace { worker, after } => {
+                info!(%worker, "replacing the worker in {:.1}s", after.as_secs_f64());
+            }
+            Action::PoolUp => {
+                info!("all workers are ready");
+                notify::tell_manager("READY=1");
+            }
+            Action::RestartDone(generation) => {
+                info!(generation, "rolling restart done");
+                self.forget_generations();
+            }
+            Action::RestartFailed(id) => {
+                error!(worker = %id, "rolling restart given up: the new worker did not get ready; \
+                       the old ones stay");
+                self.forget_generations();
+            }
+            Action::Exit(outcome) => return Some(outcome),
+        }
+        None
+    }
+
+    fn spawn(&mut self, id: WorkerId) {
+        let workers = self.supervisor.desired();
+        let spawned = self
+            .generations
+            .iter()
+            .find(|generation| generation.number == id.generation)
+            .map(|generation| generation.spawn(id, workers, &self.signals.inherited));
+        let event = match spawned {
+            Some(Ok(pid)) => {
+                debug!(worker = %id, pid, "started");
+                self.processes.insert(pid, id, self.now());
+                Event::Spawned(id)
+            }
+            Some(Err(error)) => {
+                error!(worker = %id, "cannot start the worker: {error}");
+                Event::SpawnFailed { worker: id, permanent: error.is_permanent() }
+            }
+            // The supervisor names only generations that were prepared for it.
+            None => Event::SpawnFailed { worker: id, permanent: false },
+        };
+        self.tell(event);
+    }
+
+    fn signal(&mut self, id: WorkerId, signal: Signal, reason: Reason) {
+        let Some(pid) = self.processes.pid_of(id) else { return };
+        match reason {
+            Reason::Resize | Reason::Restart | Reason::Stop => {
+                debug!(worker = %id, pid, ?reason, "telling the worker to leave");
+            }
+            Reason::GraceOver => {
+                warn!(worker = %id, pid, "killing the worker: it did not leave in time");
+            }
+            Reason::BootTimeout => {
+                warn!(worker = %id, pid, "killing the worker: it did not get ready in time");
+            }
+            Reason::Silent(time) => warn!(
+                worker = %id, pid,
+                "aborting the worker: it has been silent for {:.1}s", time.as_secs_f64()
+            ),
+            Reason::AbortIgnored => {
+                warn!(worker = %id, pid, "killing the worker: it ignores SIGABRT");
+            }
+        }
+        // A failure means that it has ended meanwhile, and its end is on its way to us.
+        let _ = match signal {
+            Signal::Terminate => sys::send(pid, libc::SIGTERM),
+            Signal::Abort => sys::send(pid, libc::SIGABRT),
+            Signal::Kill => {
+                if let Some((_, _, killed)) = &mut self.leaving {
+                    *killed = killed.saturating_add(1);
+                }
+                // The worker itself as well: it may have left its group.
+                sys::send_group(pid, libc::SIGKILL).and_then(|()| sys::send(pid, libc::SIGKILL))
+            }
+        };
+    }
+
+    fn farewell(&self, outcome: Outcome) -> u8 {
+        match outcome {
+            Outcome::Stopped => {
+                let (since, workers, killed) = self.leaving.unwrap_or_default();
+                let took = self.now().saturating_sub(since).as_secs_f64();
+                let drained = workers.saturating_sub(killed);
+                info!(
+                    drained,
+                    killed, "stopped: {drained} drained, {killed} killed, in {took:.1}s"
+                );
+                exit::OK
+            }
+            Outcome::BootFailed => {
+                error!("no worker can boot: giving up");
+                exit::CANNOT_BOOT
+            }
+        }
+    }
+
+    // ---- events ---------------------------------------------------------------------------------
+
+    fn read_messages(&mut self) {
+        while let Some(message) = self.notify.next() {
+            let Some(id) = self.processes.owner_of(message.sender) else {
+                debug!(sender = message.sender, "a message from a process that is no worker's");
+                continue;
+            };
+            debug!(worker = %id, ?message, "the worker says");
+            if message.ready {
+                self.tell(Event::Ready(id));
+            }
+            if message.heartbeat {
+                self.tell(Event::Heartbeat(id));
+            }
+            if !message.ready && !message.heartbeat {
+                self.tell(Event::Spoke(id));
+            }
+        }
+    }
+
+    fn read_signals(&mut self) {
+        let mut children = false;
+        while let Some(signal) = self.signals.next() {
+            if signal.number == libc::SIGCHLD {
+                children = true;
+            } else {
+                self.on_signal(signal);
+            }
+        }
+        if children {
+            self.reap();
+        }
+    }
+
+    fn on_signal(&mut self, Received { number, by_kernel }: Received) {
+        let name = signals::name(number);
+        let desired = self.supervisor.desired();
+        match number {
+            libc::SIGTERM => self.stop(Urgency::Graceful, &name),
+            libc::SIGINT | libc::SIGQUIT => self.stop(Urgency::Quick, &name),
+            // The terminal has gone, and with it whoever could send a better signal.
+            libc::SIGHUP if by_kernel => self.stop(Urgency::Graceful, &name),
+            libc::SIGHUP => self.reload(),
+            // A terminal that changes its size, or that is read from the background, means nothing.
+            libc::SIGWINCH | libc::SIGTTIN | libc::SIGTTOU if by_kernel => {}
+            libc::SIGTTIN => self.resize(desired.saturating_add(1), &name),
+            libc::SIGTTOU => self.resize(desired.saturating_sub(1).max(1), &name),
+            libc::SIGWINCH => self.resize(0, &name),
+            _ => {
+                debug!(signal = name, "forwarding to the workers");
+                for pid in self.processes.pids() {
+                    let _ = sys::send(pid, number);
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, urgency: Urgency, signal: &str) {
+        if self.leaving.is_none() {
+            let workers = self.processes.len();
+            info!(signal, "stopping {workers} workers");
+            notify::tell_manager("STOPPING=1");
+            self.leaving = Some((self.now(), workers, 0));
+        }
+        self.tell(Event::Stop(urgency));
+    }
+
+    fn resize(&mut self, workers: u32, because: &str) {
+        let workers = workers.min(headcount_limits::MAX_WORKERS);
+        info!(workers, was = self.supervisor.desired(), "resizing: {because}");
+        self.tell(Event::Resize(workers));
+    }
+
+    /// Reads the configuration again and rolls the workers over. A bad one changes nothing.
+    fn reload(&mut self) {
+        if self.supervisor.is_leaving() {
+            return;
+        }
+        let plan = match self.source.plan() {
+            Ok(plan) => plan,
+            Err(error) => {
+                error!("not reloading: {error}");
+                return;
+            }
+        };
+        for warning in plan.warnings() {
+            warn!("{warning}");
+        }
+        let settings = settings(&plan.config);
+        let workers = plan.workers;
+        let number = self.supervisor.latest_generation().saturating_add(1);
+        let newest = self.generations.last();
+        match Generation::prepare(number, plan, newest, self.notify.address()) {
+            Ok(generation) => {
+                info!(generation = number, workers, "reloading: {}", generation.plan.because);
+                self.generations.push(generation);
+                self.supervisor.reconfigure(settings);
+                self.tell(Event::Restart);
+                self.tell(Event::Resize(workers));
+            }
+            Err(error) => error!("not reloading: {error}"),
+        }
+    }
+
+    /// Drops what no worker will be started from again, and with it the sockets that only it had.
+    fn forget_generations(&mut self) {
+        let supervisor = &self.supervisor;
+        self.generations.retain(|generation| supervisor.uses_generation(generation.number));
+    }
+
+    fn reap(&mut self) {
+        let mut ended = Vec::new();
+        let processes = &mut self.processes;
+        reap_all(
+            // What a worker leaves behind in its group has lost its purpose, and holds its sockets.
+            // The group is signalled while the worker still holds its number.
+            |pid| {
+                if processes.id_of(pid).is_some() {
+                    let _ = sys::send_group(pid, libc::SIGTERM);
+                }
+            },
+            |pid, exit| ended.push((pid, exit)),
+        );
+        for (pid, exit) in ended {
+            self.ended(pid, exit);
+        }
+    }
+
+    fn ended(&mut self, pid: Pid, exit: Exit) {
+        let Some((id, since)) = self.processes.remove(pid) else {
+            debug!(pid, "reaped an orphan");
+            return;
+        };
+        let lived = self.now().saturating_sub(since);
+        let leaving = self.supervisor.is_told_to_leave(id);
+        report_exit(id, pid, exit, lived, leaving);
+        self.tell(Event::Exited(id));
+    }
+}
+
+fn report_exit(id: WorkerId, pid: Pid, exit: Exit, lived: Duration, expected: bool) {
+    let how = match exit {
+        Exit::Code(code) => format!("exited with status {code}"),
+        Exit::Signal { number, core } => {
+            let dumped = if core { ", core dumped" } else { "" };
+            format!("was killed by {}{dumped}", signals::name(number))
+        }
+    };
+    let lived = lived.as_secs_f64();
+    if expected {
+        debug!(worker = %id, pid, "worker {how} after {lived:.1}s, as it was told");
+    } else {
+        warn!(worker = %id, pid, "worker {how} after {lived:.1}s");
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        ready_after: config.ready_after.0,
+        // 0 waits for ever, as gunicorn's timeouts do; a year is that long.
+        boot_timeout: Some(config.boot_timeout.0)
+            .filter(|time| !time.is_zero())
+            .unwrap_or(Duration::from_secs(365 * 24 * 60 * 60)),
+        timeout: config.timeout.map(|timeout| timeout.0),
+        graceful_timeout: config.graceful_timeout.0,
+        drain_delay: config.drain_delay.0,
+        ..Settings::default()
+    }
+}

@@ -1,0 +1,64 @@
+//! The one place where headcount sleeps: an epoll over its descriptors, until one has something or
+//! the next deadline comes.
+//!
+//! The deadline is epoll's own timeout and not a timerfd: it is one descriptor and two system calls
+//! less, and there is nothing to disarm.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+/// What woke us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    Signal,
+    Notify,
+}
+
+impl Wake {
+    const ALL: [Self; 2] = [Self::Signal, Self::Notify];
+
+    fn token(self) -> u64 {
+        match self {
+            Self::Signal => 0,
+            Self::Notify => 1,
+        }
+    }
+}
+
+/// The descriptors that are waited for.
+pub struct Sleeper(Epoll);
+
+impl Sleeper {
+    pub fn new() -> Result<Self, Errno> {
+        Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map(Self)
+    }
+
+    pub fn watch(&self, fd: impl AsFd, wake: Wake) -> Result<(), Errno> {
+        self.0.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, wake.token()))
+    }
+
+    /// Sleeps for at most `timeout`, or for as long as it takes, and says what has something to
+    /// read. Never early: a deadline in 0.3 ms is slept for 1 ms, not polled for 0 three times.
+    pub fn sleep(&self, timeout: Option<Duration>) -> Vec<Wake> {
+        let timeout = match timeout {
+            None => EpollTimeout::NONE,
+            Some(time) => {
+                let millis = time.as_micros().div_ceil(1000);
+                // A deadline beyond 24 days is slept for in pieces.
+                EpollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
+                    .unwrap_or(EpollTimeout::MAX)
+            }
+        };
+        let mut events = [EpollEvent::empty(); Wake::ALL.len()];
+        // Interrupted is the only error that a valid epoll can give, and no reason to stop.
+        let count = self.0.wait(&mut events, timeout).unwrap_or(0);
+        events
+            .iter()
+            .take(count)
+            .filter_map(|event| Wake::ALL.into_iter().find(|wake| wake.token() == event.data()))
+            .collect()
+    }
+}

@@ -1,0 +1,305 @@
+//! The system calls that Rust cannot call safe: the fork and what a fork must undo, waiting for any
+//! child without losing one, and signals by number. This is the only module in which `unsafe` is
+//! allowed, and the only place that forks or waits; everything it is told is prepared before.
+//!
+//! nix is not used for these. Its `Signal` has no real-time signals: its `kill` cannot send one, and
+//! its `waitpid` reaps a child that died of one and then returns an error instead of the child.
+
+#![allow(unsafe_code, reason = "see above: the one module")]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libc::{c_char, c_int, pid_t};
+use nix::sys::signal::SigSet;
+
+/// A child's process id, valid from the spawn until [`reap`] takes it.
+pub type Pid = pid_t;
+
+/// The descriptor of the first socket that is passed: `SD_LISTEN_FDS_START` of `sd_listen_fds(3)`.
+pub const FIRST_PASSED: RawFd = 3;
+
+// ---- signals ------------------------------------------------------------------------------------
+
+static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Rust's runtime sets SIGPIPE to ignore before `main`, and an ignored signal survives exec. What
+/// was inherited belongs to the child, so it is noted before the runtime begins.
+extern "C" fn note_sigpipe() {
+    // SAFETY: an all-zero sigaction is valid to be written over; with a null pointer for the new
+    // action the call only reads.
+    let ignored = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    };
+    SIGPIPE_WAS_IGNORED.store(ignored, Ordering::Relaxed);
+}
+
+// SAFETY: the section holds pointers to functions that the C library calls once, before main.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static NOTE_SIGPIPE: extern "C" fn() = note_sigpipe;
+
+/// What the child gets back before it becomes another program.
+pub struct Inherited {
+    mask: libc::sigset_t,
+    sigpipe_ignored: bool,
+}
+
+/// Blocks every signal, and sees that SIGCHLD is sent at all: inherited as ignored it makes the
+/// kernel reap children by itself, and whoever waits for one waits for ever.
+///
+/// Returns the set for the signalfd, and what was inherited.
+pub fn take_over_signals() -> io::Result<(SigSet, Inherited)> {
+    // SAFETY: plain data is written through valid pointers. All ones, and not sigfillset, because
+    // musl's leaves out 32 to 34, of which 34 is SIGRTMIN to everybody else.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        std::ptr::write_bytes((&raw mut all).cast::<u8>(), 0xff, size_of::<libc::sigset_t>());
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut mask))?;
+        let mut default: libc::sigaction = std::mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        check(libc::sigaction(libc::SIGCHLD, &raw const default, std::ptr::null_mut()))?;
+        let sigpipe_ignored = SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed);
+        Ok((SigSet::from_sigset_t_unchecked(all), Inherited { mask, sigpipe_ignored }))
+    }
+}
+
+impl Inherited {
+    /// Gives the signals back, for this process's next program.
+    ///
+    /// # Safety
+    /// Only in a child that has no threads and is about to call exec.
+    unsafe fn restore(&self) {
+        // SAFETY: plain data behind valid pointers.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = if self.sigpipe_ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+            libc::sigaction(libc::SIGPIPE, &raw const action, std::ptr::null_mut());
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Sends a signal to one process.
+pub fn send(pid: Pid, signal: c_int) -> io::Result<()> {
+    // SAFETY: kill takes no pointers.
+    check(unsafe { libc::kill(pid, signal) })
+}
+
+/// Sends a signal to a process group, by the pid of its leader.
+pub fn send_group(leader: Pid, signal: c_int) -> io::Result<()> {
+    // SAFETY: killpg takes no pointers.
+    check(unsafe { libc::killpg(leader, signal) })
+}
+
+// ---- sockets ------------------------------------------------------------------------------------
+
+/// `listen(2)`. nix refuses a backlog above the C library's SOMAXCONN, which is 128 in musl and a
+/// thing of the past: the kernel itself cuts it to `net.core.somaxconn`.
+pub fn listen(socket: &OwnedFd, backlog: c_int) -> io::Result<()> {
+    // SAFETY: listen takes no pointers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) })
+}
+
+// ---- children -----------------------------------------------------------------------------------
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(u8),
+    /// By a signal, perhaps with a core dump.
+    Signal { number: c_int, core: bool },
+}
+
+/// A child that has ended and still holds its pid, so that it can be signalled, and its group; or
+/// `None` where no child has ended, or there is no child.
+pub fn ended_child() -> Option<Pid> {
+    // SAFETY: siginfo_t is plain data, valid when zeroed; si_pid is set for CLD_* codes, and stays
+    // zero where WNOHANG found nothing.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        check(libc::waitid(libc::P_ALL, 0, &raw mut info, flags)).ok()?;
+        Some(info.si_pid()).filter(|pid| *pid > 0)
+    }
+}
+
+/// Reaps a child that [`ended_child`] named; its pid is free from here on.
+pub fn reap(pid: Pid) -> io::Result<Exit> {
+    let mut status = 0;
+    // SAFETY: a valid pointer to an int.
+    check(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) })?;
+    Ok(if libc::WIFSIGNALED(status) {
+        Exit::Signal { number: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) }
+    } else {
+        Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
+    })
+}
+
+/// A program to start, prepared so far that the child only makes system calls with it.
+pub struct Image<'a> {
+    /// The paths to try in turn, as `execvp(3)` does.
+    pub paths: Vec<CString>,
+    pub arguments: Vec<CString>,
+    pub environment: Vec<CString>,
+    /// Variables whose value is the child's own pid (`LISTEN_PID`, `WATCHDOG_PID`).
+    pub pid_variables: &'a [&'a str],
+    /// Sockets, which become descriptors 3, 4, … of the child.
+    pub passed: Vec<BorrowedFd<'a>>,
+    /// Make the child's group the foreground group of the terminal on standard input, if that is
+    /// its controlling terminal.
+    pub foreground: bool,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub enum ForkError {
+    /// No process could be made: EAGAIN is a limit of pids, ENOMEM of memory.
+    Fork(io::Error),
+    /// The child could not be prepared.
+    Prepare(io::Error),
+    /// The program could not be executed.
+    Exec(io::Error),
+}
+
+/// What the child writes when it fails: which half failed, and errno.
+const PREPARE: u8 = 1;
+const EXEC: u8 = 2;
+
+/// Forks, and executes the image in the child, in a process group of its own. Returns when the child
+/// is the new program, or is not to be.
+pub fn spawn(image: &Image<'_>, inherited: &Inherited) -> Result<Pid, ForkError> {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
+        .map_err(|errno| ForkError::Fork(errno.into()))?;
+    // SAFETY: this process has one thread, so the child may do anything that the parent may.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        -1 => return Err(ForkError::Fork(io::Error::last_os_error())),
+        0 => {
+            // SAFETY: in the child; both calls end in exec or _exit.
+            let (step, error) = unsafe { become_image(image, inherited) };
+            let mut report = [0; 5];
+            let errno = error.raw_os_error().unwrap_or(libc::EINVAL).to_ne_bytes();
+            for (to, from) in report.iter_mut().zip([step].iter().chain(&errno)) {
+                *to = *from;
+            }
+            // SAFETY: a valid buffer of that length. _exit and not exit: what the parent registered
+            // to run at its end is not the child's to run.
+            unsafe {
+                libc::write(writer.as_raw_fd(), report.as_ptr().cast(), report.len());
+                libc::_exit(127)
+            }
+        }
+        _ => {}
+    }
+    // In parent and child: whoever is first, the group exists before anybody may signal it. In vain
+    // when the child has called exec already, and then the child has done it.
+    // SAFETY: no pointers.
+    unsafe { libc::setpgid(pid, pid) };
+    drop(writer);
+    let failed = read_report(reader);
+    match failed {
+        None => Ok(pid),
+        Some((step, error)) => {
+            // It has called _exit, and nobody else waits for children, so this cannot hang.
+            let mut status = 0;
+            // SAFETY: a valid pointer to an int.
+            unsafe { libc::waitpid(pid, &raw mut status, 0) };
+            Err(if step == EXEC { ForkError::Exec(error) } else { ForkError::Prepare(error) })
+        }
+    }
+}
+
+/// `None` when the pipe was closed by a successful exec.
+fn read_report(reader: OwnedFd) -> Option<(u8, io::Error)> {
+    use io::Read as _;
+    let mut report = [0; 5];
+    std::fs::File::from(reader).read_exact(&mut report).ok()?;
+    let [step, errno @ ..] = report;
+    Some((step, io::Error::from_raw_os_error(c_int::from_ne_bytes(errno))))
+}
+
+/// The child's side: never returns if all goes well.
+///
+/// # Safety
+/// Only in a freshly forked child.
+unsafe fn become_image(image: &Image<'_>, inherited: &Inherited) -> (u8, io::Error) {
+    let prepare = |error| (PREPARE, error);
+    // SAFETY (of this function's blocks): system calls without pointers, or with pointers to C
+    // strings and null-terminated arrays that live until exec.
+    unsafe {
+        let pid = libc::getpid();
+        libc::setpgid(0, 0);
+        if image.foreground {
+            // SIGTTOU, which this sends to a background process, is blocked until the very end.
+            libc::tcsetpgrp(0, pid);
+        }
+        if let Err(error) = place_descriptors(&image.passed) {
+            return prepare(error);
+        }
+        let own: Vec<CString> = image
+            .pid_variables
+            .iter()
+            .filter_map(|name| CString::new(format!("{name}={pid}")).ok())
+            .collect();
+        let environment = pointers(image.environment.iter().chain(&own).map(CString::as_c_str));
+        let arguments = pointers(image.arguments.iter().map(CString::as_c_str));
+        inherited.restore();
+        let mut refused = None;
+        for path in &image.paths {
+            libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                // A script without `#!`: the shell runs it. So does glibc's execvp, and musl's does
+                // not.
+                Some(libc::ENOEXEC) => {
+                    let mut with_shell = vec![c"sh".as_ptr(), path.as_ptr()];
+                    with_shell.extend(arguments.iter().skip(1));
+                    libc::execve(c"/bin/sh".as_ptr(), with_shell.as_ptr(), environment.as_ptr());
+                    return (EXEC, error);
+                }
+                Some(libc::ENOENT | libc::ENOTDIR) => {}
+                // A later place of PATH may have one that may be executed.
+                Some(libc::EACCES) => refused = Some(error),
+                _ => return (EXEC, error),
+            }
+        }
+        (EXEC, refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT)))
+    }
+}
+
+/// Puts the sockets where `sd_listen_fds(3)` expects them. First out of the way of one another, then
+/// to their places, which also clears their close-on-exec flag.
+fn place_descriptors(passed: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let behind_the_last =
+        FIRST_PASSED.saturating_add(RawFd::try_from(passed.len()).unwrap_or(RawFd::MAX));
+    let mut moved = Vec::with_capacity(passed.len());
+    for socket in passed {
+        // SAFETY: no pointers; the new descriptor is nobody else's.
+        let copy = unsafe {
+            let copy = libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, behind_the_last);
+            check(copy)?;
+            OwnedFd::from_raw_fd(copy)
+        };
+        moved.push(copy);
+    }
+    for (place, socket) in (FIRST_PASSED..).zip(&moved) {
+        // SAFETY: no pointers. What was at `place` was this child's copy, and nobody uses it again.
+        check(unsafe { libc::dup2(socket.as_raw_fd(), place) })?;
+    }
+    Ok(())
+}
+
+fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char> {
+    strings.map(CStr::as_ptr).chain([std::ptr::null()]).collect()
+}
+
+fn check(result: c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
