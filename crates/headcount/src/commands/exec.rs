@@ -40,7 +40,10 @@ pub fn run(command: &[OsString]) -> u8 {
     };
     // From here on nothing ends this process but the end of its child.
     match spawn(request, &signals.inherited) {
-        Ok(child) => follow(child, &signals, &sleeper),
+        Ok(child) => {
+            sys::release_startup_code();
+            follow(child, &signals, &sleeper)
+        }
         Err(error) => {
             error!("{error}");
             match error {

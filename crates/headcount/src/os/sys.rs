@@ -300,6 +300,33 @@ fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char> {
     strings.map(CStr::as_ptr).chain([std::ptr::null()]).collect()
 }
 
+// ---- memory -------------------------------------------------------------------------------------
+
+unsafe extern "C" {
+    // Set by the linker: the first byte of the file's mapping, and the first one after its code.
+    static __executable_start: u8;
+    static etext: u8;
+}
+
+/// Unmaps the code that only start-up needed: the parsers of flags, YAML and mounts are most of the
+/// file, and would stay resident for as long as the container lives. What is needed again comes back
+/// from the page cache by itself.
+pub fn release_startup_code() {
+    const PAGE: usize = 4096;
+    // SAFETY: the range is this program's own code, mapped read-only from its file, so no page of it
+    // can differ from what the kernel maps again; MADV_DONTNEED changes no content of such a mapping.
+    unsafe {
+        let start = (&raw const __executable_start) as usize;
+        let end = (&raw const etext) as usize;
+        // Whole pages within the code: what shares a page with data stays.
+        let (first, last) = (start.next_multiple_of(PAGE), end & !(PAGE - 1));
+        if let Some(length) = last.checked_sub(first) {
+            // A kernel that refuses (its pages are larger) leaves all as it is.
+            libc::madvise(first as *mut libc::c_void, length, libc::MADV_DONTNEED);
+        }
+    }
+}
+
 fn check(result: c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -158,6 +158,7 @@ impl Pool {
             Action::PoolUp => {
                 info!("all workers are ready");
                 notify::tell_manager("READY=1");
+                sys::release_startup_code();
             }
             Action::RestartDone(generation) => {
                 info!(generation, "rolling restart done");
