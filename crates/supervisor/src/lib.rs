@@ -17,6 +17,9 @@
 //! to the moment before it reaps, so a signal cannot reach a process that is gone.
 
 #![forbid(unsafe_code)]
+#![no_std]
+
+extern crate alloc;
 
 mod machine;
 mod protocol;

@@ -6,6 +6,7 @@
 //! its `waitpid` reaps a child that died of one and then returns an error instead of the child.
 
 #![allow(unsafe_code, reason = "see above: the one module")]
+#![allow(clippy::disallowed_methods, reason = "the one place that they name")]
 
 use std::ffi::{CStr, CString};
 use std::io;

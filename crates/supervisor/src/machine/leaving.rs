@@ -1,6 +1,8 @@
 //! Leaving: from the first request to stop to [`Action::Exit`], gracefully or quickly, and after a
 //! failed boot.
 
+use alloc::vec::Vec;
+
 use super::{Phase, Supervisor};
 use crate::protocol::{Action, Outcome, Reason, Time, Urgency};
 use crate::worker::{State, WorkerId};

@@ -3,10 +3,12 @@
 //! its process ends, one when its deadline has come; each match is exhaustive, so that a new state
 //! makes the compiler ask what to do there.
 
+mod deadlines;
 mod leaving;
 mod restart;
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::protocol::{Action, Event, Outcome, Reason, Signal, Time};
 use crate::settings::Settings;
@@ -329,79 +331,6 @@ impl Supervisor {
         self.actions.retain(|action| *action != Action::Spawn(id));
         if self.actions.len() < asked {
             self.remove(id);
-        }
-    }
-
-    // ---- time -----------------------------------------------------------------------------------
-
-    /// When something must happen to this worker though it does nothing.
-    fn deadline(&self, worker: &Worker) -> Option<Time> {
-        match worker.state {
-            State::Starting(life) => {
-                let boot = life.since.saturating_add(self.settings.boot_timeout);
-                let presumed = life.since.saturating_add(self.settings.ready_after);
-                Some(if self.presumes_ready(life) { presumed.min(boot) } else { boot })
-            }
-            State::Ready(life) => Some(life.heartbeat?.saturating_add(self.settings.timeout?)),
-            State::Draining { deadline } | State::Aborting { deadline, .. } => Some(deadline),
-            State::Backoff { until } => Some(until),
-            State::Spawning | State::Killed(_) => None,
-        }
-    }
-
-    /// Whether living for `ready_after` is proof enough: not for a worker that speaks, nor in a pool
-    /// whose workers have shown that they announce themselves.
-    fn presumes_ready(&self, life: Life) -> bool {
-        !life.spoke && !self.announces_ready
-    }
-
-    fn tick(&mut self, now: Time) {
-        if let Phase::Lingering { until } = self.phase
-            && until <= now
-        {
-            self.leave(Outcome::Stopped, now);
-        }
-        let due: Vec<WorkerId> = self
-            .workers
-            .iter()
-            .filter(|worker| self.deadline(worker).is_some_and(|deadline| deadline <= now))
-            .map(|worker| worker.id)
-            .collect();
-        for id in due {
-            self.expired(id, now);
-        }
-    }
-
-    /// A worker's deadline has come.
-    fn expired(&mut self, id: WorkerId, now: Time) {
-        let settings = self.settings;
-        let Some(worker) = self.workers.iter().find(|worker| worker.id == id).copied() else {
-            return;
-        };
-        match worker.state {
-            State::Starting(life) if self.presumes_ready(life) => self.ready(id, now),
-            State::Starting(_) => self.kill(id, Ending::Boot, Reason::BootTimeout),
-            State::Ready(life) => {
-                let silent = now.saturating_sub(life.heartbeat.unwrap_or(life.since));
-                let deadline = now.saturating_add(settings.abort_grace);
-                self.signal(id, Signal::Abort, Reason::Silent(silent));
-                if let Some(worker) = self.find(id) {
-                    worker.state = State::Aborting { deadline, since: life.since };
-                }
-            }
-            State::Draining { .. } => self.kill(id, Ending::Drain, Reason::GraceOver),
-            State::Aborting { since, .. } => {
-                self.kill(id, Ending::Crash { since }, Reason::AbortIgnored);
-            }
-            State::Backoff { .. } => self.start(id),
-            State::Spawning | State::Killed(_) => {}
-        }
-    }
-
-    fn kill(&mut self, id: WorkerId, ending: Ending, reason: Reason) {
-        if let Some(worker) = self.find(id) {
-            worker.state = State::Killed(ending);
-            self.signal(id, Signal::Kill, reason);
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod generation;
 mod processes;
+mod report;
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use crate::plan::Plan;
 
 use generation::Generation;
 use processes::Processes;
+use report::Leaving;
 
 /// Where the configuration came from, so that it can be read again.
 pub struct Source {
@@ -71,8 +73,7 @@ struct Pool {
     generations: Vec<Generation>,
     processes: Processes,
     started: Instant,
-    /// Since when the pool has been leaving, and how many of its workers had to be killed.
-    leaving: Option<(Time, u32, u32)>,
+    leaving: Option<Leaving>,
 }
 
 impl Pool {
@@ -199,31 +200,14 @@ impl Pool {
 
     fn signal(&mut self, id: WorkerId, signal: Signal, reason: Reason) {
         let Some(pid) = self.processes.pid_of(id) else { return };
-        match reason {
-            Reason::Resize | Reason::Restart | Reason::Stop => {
-                debug!(worker = %id, pid, ?reason, "telling the worker to leave");
-            }
-            Reason::GraceOver => {
-                warn!(worker = %id, pid, "killing the worker: it did not leave in time");
-            }
-            Reason::BootTimeout => {
-                warn!(worker = %id, pid, "killing the worker: it did not get ready in time");
-            }
-            Reason::Silent(time) => warn!(
-                worker = %id, pid,
-                "aborting the worker: it has been silent for {:.1}s", time.as_secs_f64()
-            ),
-            Reason::AbortIgnored => {
-                warn!(worker = %id, pid, "killing the worker: it ignores SIGABRT");
-            }
-        }
+        report::signalled(id, pid, reason);
         // A failure means that it has ended meanwhile, and its end is on its way to us.
         let _ = match signal {
             Signal::Terminate => sys::send(pid, libc::SIGTERM),
             Signal::Abort => sys::send(pid, libc::SIGABRT),
             Signal::Kill => {
-                if let Some((_, _, killed)) = &mut self.leaving {
-                    *killed = killed.saturating_add(1);
+                if let Some(leaving) = &mut self.leaving {
+                    leaving.killed = leaving.killed.saturating_add(1);
                 }
                 // The worker itself as well: it may have left its group.
                 sys::send_group(pid, libc::SIGKILL).and_then(|()| sys::send(pid, libc::SIGKILL))
@@ -234,13 +218,8 @@ impl Pool {
     fn farewell(&self, outcome: Outcome) -> u8 {
         match outcome {
             Outcome::Stopped => {
-                let (since, workers, killed) = self.leaving.unwrap_or_default();
-                let took = self.now().saturating_sub(since).as_secs_f64();
-                let drained = workers.saturating_sub(killed);
-                info!(
-                    drained,
-                    killed, "stopped: {drained} drained, {killed} killed, in {took:.1}s"
-                );
+                let leaving = self.leaving.unwrap_or_default();
+                report::stopped(leaving, self.now().saturating_sub(leaving.since));
                 exit::OK
             }
             Outcome::BootFailed => {
@@ -313,7 +292,7 @@ impl Pool {
             let workers = self.processes.len();
             info!(signal, "stopping {workers} workers");
             notify::tell_manager("STOPPING=1");
-            self.leaving = Some((self.now(), workers, 0));
+            self.leaving = Some(Leaving { since: self.now(), workers, killed: 0 });
         }
         self.tell(Event::Stop(urgency));
     }
@@ -386,24 +365,8 @@ impl Pool {
         };
         let lived = self.now().saturating_sub(since);
         let leaving = self.supervisor.is_told_to_leave(id);
-        report_exit(id, pid, exit, lived, leaving);
+        report::ended(id, pid, exit, lived, leaving);
         self.tell(Event::Exited(id));
-    }
-}
-
-fn report_exit(id: WorkerId, pid: Pid, exit: Exit, lived: Duration, expected: bool) {
-    let how = match exit {
-        Exit::Code(code) => format!("exited with status {code}"),
-        Exit::Signal { number, core } => {
-            let dumped = if core { ", core dumped" } else { "" };
-            format!("was killed by {}{dumped}", signals::name(number))
-        }
-    };
-    let lived = lived.as_secs_f64();
-    if expected {
-        debug!(worker = %id, pid, "worker {how} after {lived:.1}s, as it was told");
-    } else {
-        warn!(worker = %id, pid, "worker {how} after {lived:.1}s");
     }
 }
 
