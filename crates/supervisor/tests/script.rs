@@ -72,6 +72,14 @@ fn a_pool_whose_workers_announce_themselves_presumes_nothing() {
 }
 
 #[test]
+fn what_nobody_said_proves_nothing() {
+    let mut model = pool(1);
+    model.tell(Event::Ready(id(7, 7)));
+    model.pass(ms(1_000));
+    assert_eq!(model.ready_workers(), 1, "the worker itself has never spoken");
+}
+
+#[test]
 fn a_lone_crash_is_replaced_at_once_and_a_crash_loop_backs_off() {
     let mut model = ready_pool(1);
     let mut pauses = Vec::new();

@@ -86,12 +86,17 @@ impl Supervisor {
             Event::Spawned(id) => self.spawned(id, now),
             Event::SpawnFailed { worker, permanent } => self.spawn_failed(worker, permanent, now),
             Event::Ready(id) => {
-                self.announces_ready = true;
-                self.spoke(id, None);
-                self.ready(id, now);
+                if self.spoke(id, None) {
+                    self.announces_ready = true;
+                    self.ready(id, now);
+                }
             }
-            Event::Heartbeat(id) => self.spoke(id, Some(now)),
-            Event::Spoke(id) => self.spoke(id, None),
+            Event::Heartbeat(id) => {
+                self.spoke(id, Some(now));
+            }
+            Event::Spoke(id) => {
+                self.spoke(id, None);
+            }
             Event::Exited(id) => self.exited(id, now),
             Event::Resize(desired) => self.resize(desired, now),
             Event::Restart => self.restart(),
@@ -212,13 +217,15 @@ impl Supervisor {
         }
     }
 
-    fn spoke(&mut self, id: WorkerId, beat: Option<Time>) {
-        if let Some(Worker { state: State::Starting(life) | State::Ready(life), .. }) =
-            self.find(id)
-        {
-            life.spoke = true;
-            life.heartbeat = beat.or(life.heartbeat);
-        }
+    /// Notes that a worker has said something; false if it is on its way out, or was never there.
+    fn spoke(&mut self, id: WorkerId, beat: Option<Time>) -> bool {
+        let Some(Worker { state: State::Starting(life) | State::Ready(life), .. }) = self.find(id)
+        else {
+            return false;
+        };
+        life.spoke = true;
+        life.heartbeat = beat.or(life.heartbeat);
+        true
     }
 
     fn ready(&mut self, id: WorkerId, now: Time) {
