@@ -7,7 +7,7 @@ use crate::cpus::Cpus;
 use crate::hierarchy::Place;
 use crate::limit_file::{self, SetBy};
 use crate::quota;
-use crate::shown::Warnings;
+use crate::shown::{self, Warnings};
 use crate::source::Source;
 
 /// The CPUs that may be used.
@@ -55,6 +55,12 @@ pub enum LimitKind {
 impl Cpu {
     pub(crate) fn read(place: Option<&Place>, source: &mut Source, warnings: &mut Warnings) -> Cpu {
         let quota = place.and_then(|place| {
+            // Said of CPUs alone, which decide the number of workers: a capture has no directories
+            // but those of its files, and need not hold any of memory or pids.
+            if source.is_missing(place.leaf()) {
+                let leaf = shown::path(place.leaf());
+                warnings.push(format!("{leaf}: no such directory; its CPU quota is not visible"));
+            }
             limit_file::smallest(place, source, warnings, |source, dir| {
                 quota::read(place.version, source, dir)
             })

@@ -79,10 +79,6 @@ pub(crate) fn smallest<T: Ord>(
     warnings: &mut Warnings,
     read: impl Fn(&mut Source, &Path) -> Result<Option<Found<T>>, Problem>,
 ) -> Option<Found<T>> {
-    if source.is_missing(place.leaf()) {
-        let leaf = shown::path(place.leaf());
-        warnings.push(format!("{leaf}: no such directory; limits of this cgroup are not visible"));
-    }
     let mut smallest: Option<Found<T>> = None;
     for dir in place.dirs() {
         match read(source, dir) {
