@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Backlog, Binds, Layer, LogFormat, Span, Words, Workers};
+use crate::config::{Backlog, Binds, Control, Layer, LogFormat, Span, Words, Workers};
 
 /// The first process in a container: the right number of workers, reaped, replaced, drained.
 #[derive(Debug, Parser)]
@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// Write the log as text or as JSON [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Where to listen for status, scale, reload, stop [default: /run/headcount.sock]
+    #[arg(long, value_name = "PATH|none")]
+    pub control: Option<Control>,
     /// The worker's program and its arguments
     #[arg(trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -86,6 +89,7 @@ impl RunArgs {
             boot_timeout: self.boot_timeout,
             ready_after: self.ready_after,
             log_format: self.log_format,
+            control: self.control,
         };
         (layer, self.config)
     }
@@ -93,6 +97,9 @@ impl RunArgs {
 
 #[derive(Args, Debug)]
 pub struct ExecArgs {
+    /// When the child has ended: time for orphans between SIGTERM and SIGKILL; 0: leave them
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub orphan_timeout: Span,
     /// Write the log as text or as JSON [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

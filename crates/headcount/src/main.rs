@@ -44,11 +44,14 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> u8 {
+    if !matches!(command, Command::Run(_) | Command::Exec(_)) {
+        os::sys::give_signals_back();
+    }
     match command {
         Command::Run(args) => run(args),
         Command::Exec(args) => {
             log::start(args.log_format.unwrap_or_default());
-            exec::run(&args.command)
+            exec::run(&args.command, args.orphan_timeout.0)
         }
         Command::Limits(args) => print(|out| limits::print(&args, out)),
         Command::Check(args) => match source(args).plan() {
@@ -64,7 +67,6 @@ fn source(args: RunArgs) -> run::Source {
 }
 
 fn run(args: RunArgs) -> u8 {
-    // First thing: a signal that comes from here on is kept until somebody reads it.
     let signals = match Signals::take_over() {
         Ok(signals) => signals,
         Err(error) => {

@@ -3,10 +3,12 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use headcount_limits::{Limits, Sizing, workers};
 use tracing::{debug, error, warn};
 
+use crate::commands::orphans;
 use crate::environment;
 use crate::exit;
 use crate::os::reap::reap_all;
@@ -16,7 +18,7 @@ use crate::os::spawn::{Request, SpawnError, spawn};
 use crate::os::sys::{self, Exit, Pid};
 
 /// Runs the command to its end; the answer is the exit code.
-pub fn run(command: &[OsString]) -> u8 {
+pub fn run(command: &[OsString], orphan_timeout: Duration) -> u8 {
     let (signals, sleeper) = match prepare() {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -42,7 +44,9 @@ pub fn run(command: &[OsString]) -> u8 {
     match spawn(request, &signals.inherited) {
         Ok(child) => {
             sys::release_startup_code();
-            follow(child, &signals, &sleeper)
+            let code = follow(child, &signals, &sleeper);
+            orphans::end(&signals, orphan_timeout);
+            code
         }
         Err(error) => {
             error!("{error}");

@@ -3,4 +3,5 @@
 pub mod check;
 pub mod exec;
 pub mod limits;
+pub mod orphans;
 pub mod run;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::{self, MapAccess};
 
+use super::control::Control;
 use super::raw::{Setting, read_from_file};
 use super::units::{Bytes, Span};
 use headcount_limits::MAX_WORKERS;
@@ -27,6 +28,7 @@ pub struct Layer {
     pub boot_timeout: Option<Span>,
     pub ready_after: Option<Span>,
     pub log_format: Option<LogFormat>,
+    pub control: Option<Control>,
 }
 
 impl Layer {
@@ -43,6 +45,7 @@ impl Layer {
             boot_timeout: self.boot_timeout.or(lower.boot_timeout),
             ready_after: self.ready_after.or(lower.ready_after),
             log_format: self.log_format.or(lower.log_format),
+            control: self.control.or(lower.control),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! `workers` and `PORT` for `bind`, below headcount's own and above the file, because platforms set
 //! them.
 
+mod control;
 mod file;
 mod interpolate;
 mod layer;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use control::{Control, default_places, places_of_client};
 pub use file::FileError;
 pub use layer::{Backlog, Bind, Binds, Layer, LogFormat, Rule, Words, Workers};
 pub use units::Span;
@@ -54,6 +56,8 @@ pub struct Config {
     pub boot_timeout: Span,
     pub ready_after: Span,
     pub log_format: LogFormat,
+    /// `None` where nobody said anything: a default place.
+    pub control: Option<Control>,
     /// The file that was read.
     pub file: Option<PathBuf>,
     /// What a person should know though it is no error.
@@ -87,7 +91,7 @@ impl fmt::Display for ConfigError {
 }
 
 const PREFIX: &str = "HEADCOUNT_";
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
     "HEADCOUNT_CONFIG",
     "HEADCOUNT_COMMAND",
     "HEADCOUNT_BIND",
@@ -99,6 +103,7 @@ const VARIABLES: [&str; 11] = [
     "HEADCOUNT_BOOT_TIMEOUT",
     "HEADCOUNT_READY_AFTER",
     "HEADCOUNT_LOG_FORMAT",
+    "HEADCOUNT_CONTROL",
 ];
 
 /// A variable that is set and not empty: Compose sets `WEB_CONCURRENCY=` for one that is not given.
@@ -127,6 +132,7 @@ fn own_variables() -> Result<Layer, ConfigError> {
         boot_timeout: typed("HEADCOUNT_BOOT_TIMEOUT")?,
         ready_after: typed("HEADCOUNT_READY_AFTER")?,
         log_format: typed("HEADCOUNT_LOG_FORMAT")?,
+        control: typed("HEADCOUNT_CONTROL")?,
     })
 }
 
@@ -169,13 +175,16 @@ impl Config {
         }
     }
 
+    /// The configuration file that somebody named, by flag or by variable.
+    fn named_file(flag: Option<&Path>) -> Option<PathBuf> {
+        flag.map(Path::to_owned).or_else(|| variable("HEADCOUNT_CONFIG").map(PathBuf::from))
+    }
+
     /// Merges the flags with the environment and the file.
     pub fn load(flags: Layer, named_file: Option<&Path>) -> Result<Self, ConfigError> {
         let own = own_variables()?;
         let platform = platform_variables()?;
-        let named = named_file
-            .map(Path::to_owned)
-            .or_else(|| variable("HEADCOUNT_CONFIG").map(PathBuf::from));
+        let named = Self::named_file(named_file);
         let (path, from_file) = match file::load(named.as_deref()).map_err(ConfigError::File)? {
             Some((path, layer)) => (Some(path), layer),
             None => (None, Layer::default()),
@@ -213,6 +222,7 @@ impl Config {
             boot_timeout: all.boot_timeout.unwrap_or(seconds(60)),
             ready_after: all.ready_after.unwrap_or(seconds(1)),
             log_format: all.log_format.unwrap_or_default(),
+            control: all.control,
             file: path,
             warnings: misspelt_variables(),
         })

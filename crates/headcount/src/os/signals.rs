@@ -29,8 +29,7 @@ pub struct Received {
 const SI_KERNEL: i32 = 0x80;
 
 impl Signals {
-    /// Blocks every signal from here on. What was sent before, and not ignored, has had its default
-    /// action; what comes later is never lost.
+    /// Reads what `os::sys` has blocked since before `main`: nothing that was sent is lost.
     pub fn take_over() -> io::Result<Self> {
         let (all, inherited) = sys::take_over_signals()?;
         let fd = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;

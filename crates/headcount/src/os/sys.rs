@@ -11,7 +11,6 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_char, c_int, pid_t};
 use nix::sys::signal::SigSet;
@@ -24,49 +23,86 @@ pub const FIRST_PASSED: RawFd = 3;
 
 // ---- signals ------------------------------------------------------------------------------------
 
-static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
-
-/// Rust's runtime sets SIGPIPE to ignore before `main`, and an ignored signal survives exec. What
-/// was inherited belongs to the child, so it is noted before the runtime begins.
-extern "C" fn note_sigpipe() {
-    // SAFETY: an all-zero sigaction is valid to be written over; with a null pointer for the new
-    // action the call only reads.
-    let ignored = unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) == 0
-            && action.sa_sigaction == libc::SIG_IGN
-    };
-    SIGPIPE_WAS_IGNORED.store(ignored, Ordering::Relaxed);
-}
-
-// SAFETY: the section holds pointers to functions that the C library calls once, before main.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static NOTE_SIGPIPE: extern "C" fn() = note_sigpipe;
+/// What was inherited, noted before `main`. Written once, by the only thread there is.
+static mut AT_START: Option<Inherited> = None;
 
 /// What the child gets back before it becomes another program.
+#[derive(Clone, Copy)]
 pub struct Inherited {
     mask: libc::sigset_t,
     sigpipe_ignored: bool,
 }
 
-/// Blocks every signal, and sees that SIGCHLD is sent at all: inherited as ignored it makes the
-/// kernel reap children by itself, and whoever waits for one waits for ever.
-///
-/// Returns the set for the signalfd, and what was inherited.
-pub fn take_over_signals() -> io::Result<(SigSet, Inherited)> {
-    // SAFETY: plain data is written through valid pointers. All ones, and not sigfillset, because
-    // musl's leaves out 32 to 34, of which 34 is SIGRTMIN to everybody else.
+/// Runs before `main`, for two reasons. A signal that reaches PID 1 before it is blocked is lost: the
+/// kernel gives the first process of a namespace no default actions. And Rust's runtime sets SIGPIPE
+/// to ignore, which survives exec, though what was inherited belongs to the child.
+extern "C" fn block_signals() {
+    // SAFETY: plain data is written through valid pointers, and nothing else runs yet.
+    unsafe {
+        let all = every_signal();
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut mask);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);
+        let sigpipe_ignored = action.sa_sigaction == libc::SIG_IGN;
+        AT_START = Some(Inherited { mask, sigpipe_ignored });
+    }
+}
+
+// SAFETY: the section holds pointers to functions that the C library calls once, before main. Not in
+// unit tests, whose harness is none of this.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BLOCK_SIGNALS: extern "C" fn() = block_signals;
+
+/// All ones, and not `sigfillset`, because musl's leaves out 32 to 34, of which 34 is SIGRTMIN to
+/// everybody else.
+fn every_signal() -> libc::sigset_t {
+    // SAFETY: sigset_t is plain data, for which any bytes are valid.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         std::ptr::write_bytes((&raw mut all).cast::<u8>(), 0xff, size_of::<libc::sigset_t>());
-        let mut mask: libc::sigset_t = std::mem::zeroed();
-        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut mask))?;
+        all
+    }
+}
+
+/// What was inherited.
+pub fn inherited() -> Inherited {
+    // SAFETY: written before main, and by nobody since.
+    let at_start = unsafe { AT_START };
+    at_start.unwrap_or_else(|| {
+        block_signals();
+        // SAFETY: as above; this is the same thread.
+        unsafe { AT_START }.unwrap_or(Inherited { mask: every_signal(), sigpipe_ignored: false })
+    })
+}
+
+/// Every signal is blocked already, save 33 and 34 under musl: its `sigaction` unblocks them when the
+/// first handler is installed, which Rust's runtime has done since (for stack overflows). So they are
+/// blocked once more. And SIGCHLD must be sent at all: inherited as ignored it makes the kernel reap
+/// children by itself, and whoever waits for one waits for ever.
+///
+/// Returns the set for the signalfd, and what was inherited.
+pub fn take_over_signals() -> io::Result<(SigSet, Inherited)> {
+    let inherited = inherited();
+    // SAFETY: plain data behind valid pointers.
+    unsafe {
         let mut default: libc::sigaction = std::mem::zeroed();
         default.sa_sigaction = libc::SIG_DFL;
         check(libc::sigaction(libc::SIGCHLD, &raw const default, std::ptr::null_mut()))?;
-        let sigpipe_ignored = SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed);
-        Ok((SigSet::from_sigset_t_unchecked(all), Inherited { mask, sigpipe_ignored }))
+        let all = every_signal();
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()))?;
+        Ok((SigSet::from_sigset_t_unchecked(all), inherited))
+    }
+}
+
+/// For the commands that look after nobody: Ctrl-C ends them.
+pub fn give_signals_back() {
+    let inherited = inherited();
+    // SAFETY: plain data behind a valid pointer.
+    unsafe {
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const inherited.mask, std::ptr::null_mut());
     }
 }
 
@@ -116,6 +152,16 @@ pub enum Exit {
     Code(u8),
     /// By a signal, perhaps with a core dump.
     Signal { number: c_int, core: bool },
+}
+
+/// Whether there is any child, ended or not.
+pub fn has_children() -> bool {
+    // SAFETY: siginfo_t is plain data, valid when zeroed.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_ALL, 0, &raw mut info, flags) == 0
+    }
 }
 
 /// A child that has ended and still holds its pid, so that it can be signalled, and its group; or

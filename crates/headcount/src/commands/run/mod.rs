@@ -13,6 +13,7 @@ use headcount_supervisor::{
 use tracing::{debug, error, info, warn};
 
 use crate::commands::exec::adopt_orphans;
+use crate::commands::orphans;
 use crate::config::{Config, ConfigError, Layer};
 use crate::exit;
 use crate::os::notify::{self, NotifySocket};
@@ -218,11 +219,13 @@ impl Pool {
     fn farewell(&self, outcome: Outcome) -> u8 {
         match outcome {
             Outcome::Stopped => {
+                orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
                 let leaving = self.leaving.unwrap_or_default();
                 report::stopped(leaving, self.now().saturating_sub(leaving.since));
                 exit::OK
             }
             Outcome::BootFailed => {
+                orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
                 error!("no worker can boot: giving up");
                 exit::CANNOT_BOOT
             }
