@@ -67,6 +67,8 @@ pub fn for_workers(plan: &Plan, notify_socket: &OsStr, socket_names: &str) -> En
     let cpus = plan.limits.cpu.cpus;
     set(&mut environment, "HEADCOUNT_CPUS", cpus.to_string());
     set(&mut environment, "NOTIFY_SOCKET", notify_socket);
+    let grace = plan.config.graceful_timeout.0.as_secs_f64();
+    set(&mut environment, "HEADCOUNT_GRACEFUL_TIMEOUT", grace.to_string());
     // It has done its work here. A worker that reads it (uvicorn does) would start a pool of its own.
     set(&mut environment, "WEB_CONCURRENCY", "1");
     if !plan.config.bind.is_empty() {

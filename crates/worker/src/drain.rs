@@ -27,15 +27,34 @@ pub struct Patience {
     pub first_request: Duration,
 }
 
-impl Default for Patience {
-    /// 28 s in total, which leaves 2 s of headcount's default `graceful_timeout`; 2 s for an idle
-    /// connection and 5 s for a new one.
-    fn default() -> Self {
+impl Patience {
+    /// What fits into a grace period: all of it but 2 s, or but a tenth of a short one; 2 s for an
+    /// idle connection and 5 s for a new one, if there is so much.
+    #[must_use]
+    pub fn within(grace: Duration) -> Self {
+        let margin = grace.div_f64(10.0).min(Duration::from_secs(2));
+        let total = grace.saturating_sub(margin);
         Self {
-            total: Duration::from_secs(28),
-            idle: Duration::from_secs(2),
-            first_request: Duration::from_secs(5),
+            total,
+            idle: Duration::from_secs(2).min(total),
+            first_request: Duration::from_secs(5).min(total),
         }
+    }
+
+    /// What fits into `HEADCOUNT_GRACEFUL_TIMEOUT`, in seconds, or into headcount's default of 30.
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        let name = "HEADCOUNT_GRACEFUL_TIMEOUT";
+        let Some(value) = std::env::var_os(name) else { return Ok(Self::default()) };
+        let value = value.to_string_lossy().into_owned();
+        let grace = value.parse().ok().and_then(|grace| Duration::try_from_secs_f64(grace).ok());
+        grace.map(Self::within).ok_or(Error::Variable { name, value })
+    }
+}
+
+impl Default for Patience {
+    /// What fits into headcount's default `graceful_timeout` of 30 s.
+    fn default() -> Self {
+        Self::within(Duration::from_secs(30))
     }
 }
 
@@ -93,5 +112,20 @@ impl StopSignals {
     /// Waits for ^C: who presses it a second time means now.
     pub(crate) async fn insist(&mut self) {
         self.interrupt.recv().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_ends_before_the_grace_period() {
+        let millis = |patience: Patience| {
+            [patience.total, patience.idle, patience.first_request].map(|time| time.as_millis())
+        };
+        assert_eq!(millis(Patience::default()), [28_000, 2_000, 5_000]);
+        assert_eq!(millis(Patience::within(Duration::from_secs(1))), [900, 900, 900]);
+        assert_eq!(millis(Patience::within(Duration::ZERO)), [0, 0, 0]);
     }
 }

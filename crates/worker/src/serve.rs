@@ -59,7 +59,7 @@ impl Worker {
     pub fn from_env(default: SocketAddr) -> Result<Self, Error> {
         let (drain, draining) = Draining::channel();
         Ok(Self {
-            patience: Patience::default(),
+            patience: Patience::from_env()?,
             identity: Identity::from_env(),
             sockets: sockets::take(default)?,
             notifier: Notifier::from_env(),

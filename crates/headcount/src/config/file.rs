@@ -179,4 +179,32 @@ mod tests {
             assert!(error.contains(expected), "{text:?}: {error}");
         }
     }
+
+    // The YAML library is archived upstream: nobody mends it for us.
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in "\\PC*") {
+            let _ = from_yaml(&text);
+            let _ = interpolate(&text, |name| Some(name.to_owned()));
+        }
+
+        #[test]
+        fn no_yaml_is_a_panic(text in "([a-z_]{1,9}|[-:{}\\[\\]&*!|>'\"%@,#? \n0-9~]){0,60}") {
+            let _ = from_yaml(&text);
+            let _ = from_yaml(&format!("workers: {text}"));
+            let _ = from_yaml(&format!("bind: [{text}]\ncommand: {text}"));
+        }
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_an_error_and_no_outage() {
+        let mut text = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (name, of) in
+            ["b", "c", "d", "e", "f", "g", "h", "i", "j"].iter().zip("abcdefghi".chars())
+        {
+            text.push_str(&format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n"));
+        }
+        text.push_str("bind: *j\n");
+        assert!(from_yaml(&text).is_err());
+    }
 }
