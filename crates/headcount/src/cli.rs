@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Backlog, Binds, Control, Layer, LogFormat, Span, Words, Workers};
+use crate::config::{Backlog, Binds, Control, Layer, LogFormat, OnCrashLoop, Span, Words, Workers};
+use crate::protocol::Scale;
 
 /// The first process in a container: the right number of workers, reaped, replaced, drained.
 #[derive(Debug, Parser)]
@@ -32,6 +33,43 @@ pub enum Command {
     Limits(LimitsArgs),
     /// Validate the configuration, and print the plan that run would follow
     Check(RunArgs),
+    /// Ask the running headcount what its pool does
+    Status(StatusArgs),
+    /// Tell the running headcount how many workers to run
+    Scale(ScaleArgs),
+    /// Tell the running headcount to read its configuration again and roll the workers over
+    Reload(Place),
+    /// Tell the running headcount to stop gracefully
+    Stop(Place),
+}
+
+/// Where the running headcount listens.
+#[derive(Args, Debug)]
+pub struct Place {
+    /// Its control socket [default: /run/headcount.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<Control>,
+}
+
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Print one JSON object, a stable interface
+    #[arg(long)]
+    pub json: bool,
+    /// Again each second, until Ctrl-C or the end of headcount
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args, Debug)]
+pub struct ScaleArgs {
+    /// How many; auto: what the configuration and the limits say
+    #[arg(value_name = "N|auto", allow_negative_numbers = true)]
+    pub workers: Scale,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 #[derive(Args, Debug)]
@@ -63,6 +101,9 @@ pub struct RunArgs {
     /// How many connections may wait to be accepted [default: 2048]
     #[arg(long, value_name = "N")]
     pub backlog: Option<Backlog>,
+    /// When no worker can be kept for a minute: exit or retry [default: exit]
+    #[arg(long, value_name = "WHAT")]
+    pub on_crash_loop: Option<OnCrashLoop>,
     /// Write the log as text or as JSON [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -88,6 +129,7 @@ impl RunArgs {
             drain_delay: self.drain_delay,
             boot_timeout: self.boot_timeout,
             ready_after: self.ready_after,
+            on_crash_loop: self.on_crash_loop,
             log_format: self.log_format,
             control: self.control,
         };

@@ -3,6 +3,8 @@
 
 /// A clean end.
 pub const OK: u8 = 0;
+/// `status`, `scale`, `reload`, `stop`: no headcount answers, or it refuses.
+pub const NO_ANSWER: u8 = 1;
 /// `run`: the workers cannot boot. gunicorn's `WORKER_BOOT_ERROR`.
 pub const CANNOT_BOOT: u8 = 3;
 /// Bad usage of the command line: `EX_USAGE` of `sysexits.h`.

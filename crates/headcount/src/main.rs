@@ -14,6 +14,7 @@ mod exit;
 mod log;
 mod os;
 mod plan;
+mod protocol;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -22,9 +23,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command, RunArgs};
-use commands::{check, exec, limits, run};
+use commands::{ask, check, exec, limits, run, status};
 use config::ConfigError;
 use os::signals::Signals;
+use protocol::Request;
 
 fn main() -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
@@ -58,6 +60,10 @@ fn dispatch(command: Command) -> u8 {
             Ok(plan) => print(|out| check::print(&plan, out)),
             Err(error) => refuse(&error),
         },
+        Command::Status(args) => status::run(&args),
+        Command::Scale(args) => ask::order(Request::Scale(args.workers), args.place.control),
+        Command::Reload(place) => ask::order(Request::Reload, place.control),
+        Command::Stop(place) => ask::order(Request::Stop, place.control),
     }
 }
 

@@ -24,6 +24,7 @@ mod hierarchy;
 mod limit_file;
 mod memory;
 mod mounts;
+mod oom;
 mod pids;
 mod quota;
 mod report;
@@ -39,8 +40,10 @@ pub use cpus::Cpus;
 pub use limit_file::SetBy;
 pub use memory::Memory;
 pub use mounts::Kind;
+pub use oom::OomCounter;
 pub use pids::Pids;
 pub use report::Report;
+pub use shown::Bytes;
 pub use sizing::{MAX_WORKERS, Rule, Sizing, Workers, workers};
 
 use hierarchy::{Cgroups, Place, Unknown};

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::hierarchy::{Place, Version};
 use crate::limit_file::{self, Found, Malformed, number, only_field};
+use crate::oom::OomCounter;
 use crate::shown::Warnings;
 use crate::source::Source;
 
@@ -22,6 +23,9 @@ pub struct Memory {
     pub limit_bytes: Option<u64>,
     /// The file that holds it.
     pub file: Option<String>,
+    /// Where the kernel counts whom it kills for want of memory; `None` without a memory cgroup.
+    #[serde(skip)]
+    pub oom_counter: Option<OomCounter>,
 }
 
 impl Memory {
@@ -36,9 +40,12 @@ impl Memory {
                 Version::V1 => limit_file::parsed(source, &dir.join("memory.limit_in_bytes"), v1),
             })
         });
+        let oom_counter = place.map(OomCounter::of);
         match found {
-            Some(found) => Memory { limit_bytes: Some(found.limit), file: Some(found.set_by.file) },
-            None => Memory { limit_bytes: None, file: None },
+            Some(Found { limit, set_by }) => {
+                Memory { limit_bytes: Some(limit), file: Some(set_by.file), oom_counter }
+            }
+            None => Memory { limit_bytes: None, file: None, oom_counter },
         }
     }
 }

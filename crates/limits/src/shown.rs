@@ -68,7 +68,10 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// A number of bytes for people: `512 MiB`, `1.4 GiB`. Cut off after one decimal, not rounded.
-pub(crate) struct Bytes(pub(crate) u64);
+pub struct Bytes(
+    /// How many.
+    pub u64,
+);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -121,4 +121,6 @@ pub enum Outcome {
     Stopped,
     /// No worker ever got up.
     BootFailed,
+    /// Workers did get up, and for `crash_window` none could be kept.
+    CrashLoop,
 }

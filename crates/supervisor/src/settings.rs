@@ -28,6 +28,9 @@ pub struct Settings {
     pub backoff_reset: Duration,
     /// While no worker has ever been ready: how often each slot may fail before the pool gives up.
     pub boot_attempts: u32,
+    /// Give up when every slot fails again and again, and no worker has been steady (alive for
+    /// `backoff_reset`) for this long, so that the orchestrator sees it. `None`: try for ever.
+    pub crash_window: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -44,6 +47,7 @@ impl Default for Settings {
             backoff_max: Duration::from_secs(10),
             backoff_reset: Duration::from_secs(10),
             boot_attempts: 3,
+            crash_window: Some(Duration::from_secs(60)),
         }
     }
 }

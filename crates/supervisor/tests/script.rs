@@ -126,6 +126,67 @@ fn one_worker_that_gets_up_saves_the_pool() {
     assert_eq!(model.running(), [id(0, 1), id(1, 1)]);
 }
 
+/// Each worker gets up, and crashes two seconds later.
+fn crash_for(model: &mut Model, time: Duration) {
+    let end = model.now.saturating_add(time);
+    while model.now < end && model.ended.is_none() {
+        for id in model.running() {
+            model.ready(id);
+        }
+        model.pass(Duration::from_secs(2));
+        for id in model.running() {
+            if model.ended.is_none() {
+                model.exit(id);
+            }
+        }
+        model.pass(ms(500));
+    }
+}
+
+#[test]
+fn a_crash_loop_ends_after_its_window() {
+    let mut model = ready_pool(2);
+    crash_for(&mut model, Duration::from_secs(50));
+    assert_eq!(model.ended, None);
+    crash_for(&mut model, Duration::from_secs(12));
+    assert_eq!(model.ended, Some(Outcome::CrashLoop));
+}
+
+#[test]
+fn one_steady_worker_makes_it_no_crash_loop() {
+    let mut model = ready_pool(2);
+    for _ in 0..40 {
+        model.pass(Duration::from_secs(9));
+        if model.running().contains(&id(1, 1)) {
+            model.exit(id(1, 1));
+        }
+    }
+    assert_eq!(model.ended, None);
+    model.pass(Duration::from_secs(10));
+    model.ready(id(1, 1));
+    model.pass(Duration::from_secs(60));
+    assert_eq!(model.machine.poll_timeout(), None, "all is well again, and nothing is to be done");
+}
+
+#[test]
+fn a_slow_boot_after_one_crash_is_no_crash_loop() {
+    let mut model = ready_pool(2);
+    model.pass(Duration::from_secs(3_600));
+    for slot in 0..2 {
+        model.exit(id(slot, 1));
+    }
+    model.pass(Duration::from_secs(59));
+    assert_eq!(model.ended, None);
+}
+
+#[test]
+fn a_pool_may_be_told_never_to_give_up() {
+    let mut model = Model::new(Settings { crash_window: None, ..Settings::default() }, 1);
+    model.ready(id(0, 1));
+    crash_for(&mut model, Duration::from_secs(300));
+    assert_eq!(model.ended, None);
+}
+
 #[test]
 fn a_command_that_does_not_exist_is_not_tried_twice() {
     let mut model = pool(3);

@@ -90,9 +90,9 @@ fn follow(child: Pid, signals: &Signals, sleeper: &Sleeper) -> u8 {
         let mut status = None;
         reap_all(
             |_| {},
-            |pid, exit| {
-                if pid == child {
-                    status = Some(exit);
+            |reaped| {
+                if reaped.pid == child {
+                    status = Some(reaped.exit);
                 }
             },
         );

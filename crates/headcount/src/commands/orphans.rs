@@ -74,7 +74,7 @@ pub fn end(signals: &Signals, timeout: Duration) {
         while let Some(signal) = signals.next() {
             killing |= matches!(signal.number, libc::SIGINT | libc::SIGQUIT);
         }
-        reap_all(|_| {}, |_, _| {});
+        reap_all(|_| {}, |_| {});
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Layer {
     pub drain_delay: Option<Span>,
     pub boot_timeout: Option<Span>,
     pub ready_after: Option<Span>,
+    pub on_crash_loop: Option<OnCrashLoop>,
     pub log_format: Option<LogFormat>,
     pub control: Option<Control>,
 }
@@ -44,6 +45,7 @@ impl Layer {
             drain_delay: self.drain_delay.or(lower.drain_delay),
             boot_timeout: self.boot_timeout.or(lower.boot_timeout),
             ready_after: self.ready_after.or(lower.ready_after),
+            on_crash_loop: self.on_crash_loop.or(lower.on_crash_loop),
             log_format: self.log_format.or(lower.log_format),
             control: self.control.or(lower.control),
         }
@@ -166,6 +168,37 @@ impl FromStr for LogFormat {
     }
 }
 
+/// What to do when no worker can be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCrashLoop {
+    /// End with status 3, so that the orchestrator sees it.
+    #[default]
+    Exit,
+    /// Go on trying.
+    Retry,
+}
+
+impl FromStr for OnCrashLoop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "exit" => Ok(Self::Exit),
+            "retry" => Ok(Self::Retry),
+            _ => Err(format!("`{text}` is no answer to a crash loop: write exit or retry")),
+        }
+    }
+}
+
+impl fmt::Display for OnCrashLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exit => "exit",
+            Self::Retry => "retry",
+        })
+    }
+}
+
 /// How many workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
@@ -253,8 +286,12 @@ impl Setting for Backlog {
     const WANTED: &'static str = "a number of connections";
 }
 
+impl Setting for OnCrashLoop {
+    const WANTED: &'static str = "exit or retry";
+}
+
 impl Setting for LogFormat {
     const WANTED: &'static str = "text or json";
 }
 
-read_from_file!(Workers, Words, Binds, Backlog, LogFormat);
+read_from_file!(Workers, Words, Binds, Backlog, OnCrashLoop, LogFormat);

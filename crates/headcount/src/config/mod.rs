@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 pub use control::{Control, default_places, places_of_client};
 pub use file::FileError;
-pub use layer::{Backlog, Bind, Binds, Layer, LogFormat, Rule, Words, Workers};
+pub use layer::{Backlog, Bind, Binds, Layer, LogFormat, OnCrashLoop, Rule, Words, Workers};
 pub use units::Span;
 
 /// Where a setting was found, for the start line and for messages.
@@ -55,6 +55,7 @@ pub struct Config {
     pub drain_delay: Span,
     pub boot_timeout: Span,
     pub ready_after: Span,
+    pub on_crash_loop: OnCrashLoop,
     pub log_format: LogFormat,
     /// `None` where nobody said anything: a default place.
     pub control: Option<Control>,
@@ -91,7 +92,7 @@ impl fmt::Display for ConfigError {
 }
 
 const PREFIX: &str = "HEADCOUNT_";
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 13] = [
     "HEADCOUNT_CONFIG",
     "HEADCOUNT_COMMAND",
     "HEADCOUNT_BIND",
@@ -102,6 +103,7 @@ const VARIABLES: [&str; 12] = [
     "HEADCOUNT_DRAIN_DELAY",
     "HEADCOUNT_BOOT_TIMEOUT",
     "HEADCOUNT_READY_AFTER",
+    "HEADCOUNT_ON_CRASH_LOOP",
     "HEADCOUNT_LOG_FORMAT",
     "HEADCOUNT_CONTROL",
 ];
@@ -131,6 +133,7 @@ fn own_variables() -> Result<Layer, ConfigError> {
         drain_delay: typed("HEADCOUNT_DRAIN_DELAY")?,
         boot_timeout: typed("HEADCOUNT_BOOT_TIMEOUT")?,
         ready_after: typed("HEADCOUNT_READY_AFTER")?,
+        on_crash_loop: typed("HEADCOUNT_ON_CRASH_LOOP")?,
         log_format: typed("HEADCOUNT_LOG_FORMAT")?,
         control: typed("HEADCOUNT_CONTROL")?,
     })
@@ -221,6 +224,7 @@ impl Config {
             drain_delay: all.drain_delay.unwrap_or(seconds(0)),
             boot_timeout: all.boot_timeout.unwrap_or(seconds(60)),
             ready_after: all.ready_after.unwrap_or(seconds(1)),
+            on_crash_loop: all.on_crash_loop.unwrap_or_default(),
             log_format: all.log_format.unwrap_or_default(),
             control: all.control,
             file: path,

@@ -15,17 +15,30 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 pub enum Wake {
     Signal,
     Notify,
+    Control,
 }
 
 impl Wake {
-    const ALL: [Self; 2] = [Self::Signal, Self::Notify];
+    const ALL: [Self; 3] = [Self::Signal, Self::Notify, Self::Control];
 
     fn token(self) -> u64 {
         match self {
             Self::Signal => 0,
             Self::Notify => 1,
+            Self::Control => 2,
         }
     }
+}
+
+/// What of a descriptor is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// It has something to read.
+    Read,
+    /// It takes something again.
+    Write,
+    /// Nothing, for now.
+    Nothing,
 }
 
 /// The descriptors that are waited for.
@@ -40,6 +53,16 @@ impl Sleeper {
         self.0.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, wake.token()))
     }
 
+    /// Waits for something else of a descriptor from here on.
+    pub fn rewatch(&self, fd: impl AsFd, wake: Wake, interest: Interest) -> Result<(), Errno> {
+        let flags = match interest {
+            Interest::Read => EpollFlags::EPOLLIN,
+            Interest::Write => EpollFlags::EPOLLOUT,
+            Interest::Nothing => EpollFlags::empty(),
+        };
+        self.0.modify(fd, &mut EpollEvent::new(flags, wake.token()))
+    }
+
     /// Sleeps for at most `timeout`, or for as long as it takes, and says what has something to
     /// read. Never early: a deadline in 0.3 ms is slept for 1 ms, not polled for 0 three times.
     pub fn sleep(&self, timeout: Option<Duration>) -> Vec<Wake> {
@@ -52,6 +75,8 @@ impl Sleeper {
                     .unwrap_or(EpollTimeout::MAX)
             }
         };
+        // Several descriptors may share a `Wake`. Those that find no room are the first of the next
+        // time, since epoll goes round.
         let mut events = [EpollEvent::empty(); Wake::ALL.len()];
         // Interrupted is the only error that a valid epoll can give, and no reason to stop.
         let count = self.0.wait(&mut events, timeout).unwrap_or(0);

@@ -49,6 +49,12 @@ impl fmt::Display for SocketError {
     }
 }
 
+impl SocketError {
+    pub fn new(address: impl fmt::Display, errno: Errno) -> Self {
+        Self { address: address.to_string(), errno }
+    }
+}
+
 /// Opens all of them, or none. One that is open already is used again, so that a reload never closes
 /// an accept queue that it keeps.
 pub fn open_all(
@@ -65,7 +71,7 @@ pub fn open_all(
                     .map_err(|error| errno_of(&error)),
                 None => Socket::open(address, backlog).map(Rc::new),
             }
-            .map_err(|errno| SocketError { address: address.to_string(), errno })
+            .map_err(|errno| SocketError::new(address, errno))
         })
         .collect()
 }
@@ -128,12 +134,13 @@ fn unix(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-fn errno_of(error: &io::Error) -> Errno {
+/// The number of an error of the standard library.
+pub fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
 /// A socket file that nobody listens on is left over from a process that was killed.
-fn remove_stale(path: &Path) -> Result<(), Errno> {
+pub fn remove_stale(path: &Path) -> Result<(), Errno> {
     let kind = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(_) => return Ok(()),
@@ -141,12 +148,21 @@ fn remove_stale(path: &Path) -> Result<(), Errno> {
     if !kind.is_socket() {
         return Err(Errno::EEXIST);
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Err(Errno::EADDRINUSE),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|error| errno_of(&error))
-        }
+    match connect(path) {
+        // EAGAIN: so many wait to be accepted that there is no place to wait.
+        Ok(_) | Err(Errno::EAGAIN) => Err(Errno::EADDRINUSE),
+        Err(Errno::ECONNREFUSED) => std::fs::remove_file(path).map_err(|error| errno_of(&error)),
+        // It is somebody else's, alive or not.
+        Err(Errno::EACCES) => Err(Errno::EACCES),
         // It may be alive: bind says what is wrong.
         Err(_) => Ok(()),
     }
+}
+
+/// Connects to a Unix socket, without ever waiting: whoever listens there may be stuck.
+pub fn connect(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(fd)
 }

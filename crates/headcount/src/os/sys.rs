@@ -177,16 +177,31 @@ pub fn ended_child() -> Option<Pid> {
     }
 }
 
+/// A process that has been reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    pub pid: Pid,
+    pub exit: Exit,
+    /// The most memory that it ever had resident, in bytes: `ru_maxrss` of getrusage(2).
+    pub peak_memory: u64,
+}
+
 /// Reaps a child that [`ended_child`] named; its pid is free from here on.
-pub fn reap(pid: Pid) -> io::Result<Exit> {
+pub fn reap(pid: Pid) -> io::Result<Reaped> {
     let mut status = 0;
-    // SAFETY: a valid pointer to an int.
-    check(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) })?;
-    Ok(if libc::WIFSIGNALED(status) {
+    // SAFETY: rusage is plain data, valid when zeroed, and both pointers are valid.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        check(libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage))?;
+        usage
+    };
+    let exit = if libc::WIFSIGNALED(status) {
         Exit::Signal { number: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) }
     } else {
         Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
-    })
+    };
+    let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or_default().saturating_mul(1024);
+    Ok(Reaped { pid, exit, peak_memory })
 }
 
 /// A program to start, prepared so far that the child only makes system calls with it.

@@ -16,7 +16,11 @@ impl Supervisor {
                 let presumed = life.since.saturating_add(self.settings.ready_after);
                 Some(if self.presumes_ready(life) { presumed.min(boot) } else { boot })
             }
-            State::Ready(life) => Some(life.heartbeat?.saturating_add(self.settings.timeout?)),
+            State::Ready(life) => {
+                let clean = (worker.failures > 0)
+                    .then_some(life.since.saturating_add(self.settings.backoff_reset));
+                self.silence_ends(life).into_iter().chain(clean).min()
+            }
             State::Draining { deadline } | State::Aborting { deadline, .. } => Some(deadline),
             State::Backoff { until } => Some(until),
             State::Spawning | State::Killed(_) => None,
@@ -27,6 +31,38 @@ impl Supervisor {
     /// whose workers have shown that they announce themselves.
     fn presumes_ready(&self, life: Life) -> bool {
         !life.spoke && !self.announces_ready
+    }
+
+    /// When a worker that says nothing counts as hanging.
+    fn silence_ends(&self, life: Life) -> Option<Time> {
+        Some(life.heartbeat?.saturating_add(self.settings.timeout?))
+    }
+
+    /// Whether a worker has lived long enough to be no part of a crash loop.
+    pub(super) fn is_steady(&self, worker: &Worker, now: Time) -> bool {
+        match worker.state {
+            State::Ready(life) => now.saturating_sub(life.since) >= self.settings.backoff_reset,
+            State::Spawning
+            | State::Starting(_)
+            | State::Draining { .. }
+            | State::Aborting { .. }
+            | State::Killed(_)
+            | State::Backoff { .. } => false,
+        }
+    }
+
+    /// When the pool gives up, unless a worker is steady before.
+    pub(super) fn patience_with_crashes(&self) -> Option<Time> {
+        let window = self.settings.crash_window?;
+        self.all_keep_failing().then(|| self.last_steady.saturating_add(window))
+    }
+
+    pub(super) fn give_up_on_crash_loop(&mut self, now: Time) {
+        if self.phase == Phase::Running
+            && self.patience_with_crashes().is_some_and(|until| until <= now)
+        {
+            self.leave(Outcome::CrashLoop, now);
+        }
     }
 
     pub(super) fn tick(&mut self, now: Time) {
@@ -55,6 +91,11 @@ impl Supervisor {
         match worker.state {
             State::Starting(life) if self.presumes_ready(life) => self.ready(id, now),
             State::Starting(_) => self.kill(id, Ending::Boot, Reason::BootTimeout),
+            State::Ready(life) if self.silence_ends(life).is_none_or(|end| end > now) => {
+                if let Some(worker) = self.find(id) {
+                    worker.failures = 0;
+                }
+            }
             State::Ready(life) => {
                 let silent = now.saturating_sub(life.heartbeat.unwrap_or(life.since));
                 let deadline = now.saturating_add(settings.abort_grace);

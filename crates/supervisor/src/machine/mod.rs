@@ -54,6 +54,8 @@ pub struct Supervisor {
     has_been_up: bool,
     /// Some worker of this pool has said `READY=1`: the others are waited for.
     announces_ready: bool,
+    /// When a worker was last seen that has lived for `backoff_reset`; at first, the start.
+    last_steady: Time,
     actions: VecDeque<Action>,
 }
 
@@ -73,6 +75,7 @@ impl Supervisor {
             has_been_ready: false,
             has_been_up: false,
             announces_ready: false,
+            last_steady: now,
             actions: VecDeque::new(),
         };
         supervisor.handle(Event::Resize(desired), now);
@@ -82,6 +85,9 @@ impl Supervisor {
     /// Tells the machine what happened, and when. An event that no longer applies (a heartbeat that
     /// crossed the worker's end on its way) changes nothing.
     pub fn handle(&mut self, event: Event, now: Time) {
+        if self.workers.iter().any(|worker| self.is_steady(worker, now)) {
+            self.last_steady = now;
+        }
         match event {
             Event::Spawned(id) => self.spawned(id, now),
             Event::SpawnFailed { worker, permanent } => self.spawn_failed(worker, permanent, now),
@@ -103,6 +109,7 @@ impl Supervisor {
             Event::Stop(urgency) => self.stop(urgency, now),
             Event::Tick => self.tick(now),
         }
+        self.give_up_on_crash_loop(now);
         self.advance_restart();
         self.finish();
     }
@@ -117,8 +124,9 @@ impl Supervisor {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let phase = match self.phase {
+            Phase::Running => self.patience_with_crashes(),
             Phase::Lingering { until } => Some(until),
-            Phase::Running | Phase::Stopping(_) | Phase::Over => None,
+            Phase::Stopping(_) | Phase::Over => None,
         };
         self.workers.iter().filter_map(|worker| self.deadline(worker)).chain(phase).min()
     }
@@ -284,7 +292,7 @@ impl Supervisor {
                 self.give_up_restart(id);
                 return;
             }
-            if self.boot_has_failed() {
+            if !self.has_been_ready && self.all_keep_failing() {
                 self.remove(id);
                 self.leave(Outcome::BootFailed, now);
                 return;
@@ -305,14 +313,12 @@ impl Supervisor {
         }
     }
 
-    /// Every slot has failed too often, and no worker has ever served.
-    fn boot_has_failed(&self) -> bool {
-        !self.has_been_ready
-            && self
-                .workers
-                .iter()
-                .filter(|worker| worker.desired == Desired::Up)
-                .all(|worker| worker.failures >= self.settings.boot_attempts)
+    /// Every slot has failed too often in a row.
+    fn all_keep_failing(&self) -> bool {
+        let mut wanted =
+            self.workers.iter().filter(|worker| worker.desired == Desired::Up).peekable();
+        wanted.peek().is_some()
+            && wanted.all(|worker| worker.failures >= self.settings.boot_attempts)
     }
 
     /// Wants a worker to leave, and tells it so if there is anybody to tell.

@@ -1,10 +1,15 @@
 //! `headcount run`: the driver of the supervisor. It turns signals, messages and the ends of
 //! processes into events, and actions into system calls, and decides nothing itself.
 
+mod changes;
+mod control;
 mod generation;
+mod memory;
 mod processes;
 mod report;
+mod status;
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use headcount_supervisor::{
@@ -14,17 +19,20 @@ use tracing::{debug, error, info, warn};
 
 use crate::commands::exec::adopt_orphans;
 use crate::commands::orphans;
-use crate::config::{Config, ConfigError, Layer};
+use crate::config::{Config, ConfigError, Layer, OnCrashLoop};
 use crate::exit;
+use crate::os::control::ControlSocket;
 use crate::os::notify::{self, NotifySocket};
 use crate::os::reap::reap_all;
 use crate::os::signals::{self, Received, Signals};
 use crate::os::sleep::{Sleeper, Wake};
 use crate::os::sockets::SocketError;
-use crate::os::sys::{self, Exit, Pid};
+use crate::os::sys::{self, Reaped};
 use crate::plan::Plan;
 
+use changes::{Changes, RestartEnd};
 use generation::Generation;
+use memory::OomWatch;
 use processes::Processes;
 use report::Leaving;
 
@@ -67,12 +75,15 @@ enum PrepareError {
 struct Pool {
     source: Source,
     signals: Signals,
-    sleeper: Sleeper,
+    sleeper: Rc<Sleeper>,
     notify: NotifySocket,
+    control: Option<ControlSocket>,
     supervisor: Supervisor,
     /// Those that have workers, and the one that new slots start with; the newest is last.
     generations: Vec<Generation>,
     processes: Processes,
+    oom: OomWatch,
+    changes: Changes,
     started: Instant,
     leaving: Option<Leaving>,
 }
@@ -85,8 +96,13 @@ impl Pool {
         let notify = NotifySocket::open().map_err(kernel("the notify socket"))?;
         sleeper.watch(&signals, Wake::Signal).map_err(kernel("an epoll"))?;
         sleeper.watch(&notify, Wake::Notify).map_err(kernel("an epoll"))?;
+        let control = control::open(plan.config.control.as_ref()).map_err(PrepareError::Socket)?;
+        if let Some(control) = &control {
+            sleeper.watch(control, Wake::Control).map_err(kernel("an epoll"))?;
+        }
         let settings = settings(&plan.config);
         let workers = plan.workers;
+        let oom = OomWatch::start(&plan.limits.memory);
         let generation =
             Generation::prepare(1, plan, None, notify.address()).map_err(PrepareError::Socket)?;
         info!(
@@ -100,11 +116,14 @@ impl Pool {
         Ok(Self {
             source,
             signals,
-            sleeper,
+            sleeper: Rc::new(sleeper),
             notify,
+            control,
             supervisor: Supervisor::new(settings, workers, Time::ZERO),
             generations: vec![generation],
             processes: Processes::default(),
+            oom,
+            changes: Changes::default(),
             started: Instant::now(),
             leaving: None,
         })
@@ -119,7 +138,8 @@ impl Pool {
                 }
             }
             let now = self.now();
-            let timeout = self.supervisor.poll_timeout().map(|at| at.saturating_sub(now));
+            let next = [self.supervisor.poll_timeout(), self.control_deadline()];
+            let timeout = next.into_iter().flatten().min().map(|at| at.saturating_sub(now));
             let woken = self.sleeper.sleep(timeout);
             // First what workers have said, then who has ended: a worker may have said READY=1 and
             // ended since, and its parents can be looked up only until it is reaped.
@@ -129,7 +149,9 @@ impl Pool {
             if woken.contains(&Wake::Signal) {
                 self.read_signals();
             }
-            if woken.is_empty() {
+            self.serve_control(&woken);
+            // Whatever else goes on: somebody who never stops talking must not stop the clock.
+            if self.supervisor.poll_timeout().is_some_and(|at| at <= self.now()) {
                 self.tell(Event::Tick);
             }
         }
@@ -164,12 +186,12 @@ impl Pool {
             }
             Action::RestartDone(generation) => {
                 info!(generation, "rolling restart done");
-                self.forget_generations();
+                self.restart_ended(RestartEnd::Done);
             }
             Action::RestartFailed(id) => {
                 error!(worker = %id, "rolling restart given up: the new worker did not get ready; \
                        the old ones stay");
-                self.forget_generations();
+                self.restart_ended(RestartEnd::GivenUp(id));
             }
             Action::Exit(outcome) => return Some(outcome),
         }
@@ -224,6 +246,11 @@ impl Pool {
                 report::stopped(leaving, self.now().saturating_sub(leaving.since));
                 exit::OK
             }
+            Outcome::CrashLoop => {
+                orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
+                error!("no worker could be kept for a minute: giving up");
+                exit::CANNOT_BOOT
+            }
             Outcome::BootFailed => {
                 orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
                 error!("no worker can boot: giving up");
@@ -275,12 +302,13 @@ impl Pool {
             libc::SIGINT | libc::SIGQUIT => self.stop(Urgency::Quick, &name),
             // The terminal has gone, and with it whoever could send a better signal.
             libc::SIGHUP if by_kernel => self.stop(Urgency::Graceful, &name),
-            libc::SIGHUP => self.reload(),
+            // What is wrong is in the log.
+            libc::SIGHUP => drop(self.reload()),
             // A terminal that changes its size, or that is read from the background, means nothing.
             libc::SIGWINCH | libc::SIGTTIN | libc::SIGTTOU if by_kernel => {}
-            libc::SIGTTIN => self.resize(desired.saturating_add(1), &name),
-            libc::SIGTTOU => self.resize(desired.saturating_sub(1).max(1), &name),
-            libc::SIGWINCH => self.resize(0, &name),
+            libc::SIGTTIN => self.resize_by_hand(desired.saturating_add(1), &name),
+            libc::SIGTTOU => self.resize_by_hand(desired.saturating_sub(1).max(1), &name),
+            libc::SIGWINCH => self.resize_by_hand(0, &name),
             _ => {
                 debug!(signal = name, "forwarding to the workers");
                 for pid in self.processes.pids() {
@@ -300,49 +328,6 @@ impl Pool {
         self.tell(Event::Stop(urgency));
     }
 
-    fn resize(&mut self, workers: u32, because: &str) {
-        let workers = workers.min(headcount_limits::MAX_WORKERS);
-        info!(workers, was = self.supervisor.desired(), "resizing: {because}");
-        self.tell(Event::Resize(workers));
-    }
-
-    /// Reads the configuration again and rolls the workers over. A bad one changes nothing.
-    fn reload(&mut self) {
-        if self.supervisor.is_leaving() {
-            return;
-        }
-        let plan = match self.source.plan() {
-            Ok(plan) => plan,
-            Err(error) => {
-                error!("not reloading: {error}");
-                return;
-            }
-        };
-        for warning in plan.warnings() {
-            warn!("{warning}");
-        }
-        let settings = settings(&plan.config);
-        let workers = plan.workers;
-        let number = self.supervisor.latest_generation().saturating_add(1);
-        let newest = self.generations.last();
-        match Generation::prepare(number, plan, newest, self.notify.address()) {
-            Ok(generation) => {
-                info!(generation = number, workers, "reloading: {}", generation.plan.because);
-                self.generations.push(generation);
-                self.supervisor.reconfigure(settings);
-                self.tell(Event::Restart);
-                self.tell(Event::Resize(workers));
-            }
-            Err(error) => error!("not reloading: {error}"),
-        }
-    }
-
-    /// Drops what no worker will be started from again, and with it the sockets that only it had.
-    fn forget_generations(&mut self) {
-        let supervisor = &self.supervisor;
-        self.generations.retain(|generation| supervisor.uses_generation(generation.number));
-    }
-
     fn reap(&mut self) {
         let mut ended = Vec::new();
         let processes = &mut self.processes;
@@ -354,21 +339,23 @@ impl Pool {
                     let _ = sys::send_group(pid, libc::SIGTERM);
                 }
             },
-            |pid, exit| ended.push((pid, exit)),
+            |reaped| ended.push(reaped),
         );
-        for (pid, exit) in ended {
-            self.ended(pid, exit);
+        for reaped in &ended {
+            self.ended(reaped);
         }
+        self.oom.settle();
     }
 
-    fn ended(&mut self, pid: Pid, exit: Exit) {
-        let Some((id, since)) = self.processes.remove(pid) else {
-            debug!(pid, "reaped an orphan");
+    fn ended(&mut self, reaped: &Reaped) {
+        let Some((id, since)) = self.processes.remove(reaped.pid) else {
+            debug!(pid = reaped.pid, "reaped an orphan");
             return;
         };
         let lived = self.now().saturating_sub(since);
-        let leaving = self.supervisor.is_told_to_leave(id);
-        report::ended(id, pid, exit, lived, leaving);
+        let expected = self.supervisor.is_told_to_leave(id);
+        let why = self.oom.explain(reaped);
+        report::ended(id, reaped, lived, expected, why.as_deref());
         self.tell(Event::Exited(id));
     }
 }
@@ -383,6 +370,10 @@ fn settings(config: &Config) -> Settings {
         timeout: config.timeout.map(|timeout| timeout.0),
         graceful_timeout: config.graceful_timeout.0,
         drain_delay: config.drain_delay.0,
+        crash_window: match config.on_crash_loop {
+            OnCrashLoop::Exit => Settings::default().crash_window,
+            OnCrashLoop::Retry => None,
+        },
         ..Settings::default()
     }
 }

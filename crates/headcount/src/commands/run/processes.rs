@@ -32,8 +32,14 @@ impl Processes {
         Some((process.id, process.since))
     }
 
+    /// A worker's process, and since when it runs.
+    pub fn of(&self, id: WorkerId) -> Option<(Pid, Time)> {
+        let process = self.0.iter().find(|process| process.id == id)?;
+        Some((process.pid, process.since))
+    }
+
     pub fn pid_of(&self, id: WorkerId) -> Option<Pid> {
-        self.0.iter().find(|process| process.id == id).map(|process| process.pid)
+        self.of(id).map(|(pid, _)| pid)
     }
 
     pub fn id_of(&self, pid: Pid) -> Option<WorkerId> {

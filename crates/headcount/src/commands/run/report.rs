@@ -7,7 +7,7 @@ use headcount_supervisor::{Reason, Time, WorkerId};
 use tracing::{debug, info, warn};
 
 use crate::os::signals;
-use crate::os::sys::{Exit, Pid};
+use crate::os::sys::{Exit, Pid, Reaped};
 
 /// A pool on its way out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +49,9 @@ pub fn signalled(id: WorkerId, pid: Pid, reason: Reason) {
 }
 
 /// A worker's process has ended.
-pub fn ended(id: WorkerId, pid: Pid, exit: Exit, lived: Duration, expected: bool) {
-    let how = match exit {
+pub fn ended(id: WorkerId, reaped: &Reaped, lived: Duration, expected: bool, why: Option<&str>) {
+    let pid = reaped.pid;
+    let how = match reaped.exit {
         Exit::Code(code) => format!("exited with status {code}"),
         Exit::Signal { number, core } => {
             let dumped = if core { ", core dumped" } else { "" };
@@ -58,7 +59,9 @@ pub fn ended(id: WorkerId, pid: Pid, exit: Exit, lived: Duration, expected: bool
         }
     };
     let lived = lived.as_secs_f64();
-    if expected {
+    if let Some(why) = why {
+        warn!(worker = %id, pid, "worker {how} after {lived:.1}s, {why}");
+    } else if expected {
         debug!(worker = %id, pid, "worker {how} after {lived:.1}s, as it was told");
     } else {
         warn!(worker = %id, pid, "worker {how} after {lived:.1}s");

@@ -1,0 +1,131 @@
+//! What processes and the container use at this moment, for `headcount status`: a few lines of /proc
+//! and cgroupfs for each question, and "not known" where they do not tell.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::os::sys::Pid;
+
+/// Enough for any of these files.
+const LONGEST: usize = 2048;
+
+/// What a process uses, without its children.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Its resident memory, what it shares with others included.
+    pub memory_bytes: Option<u64>,
+    /// CPU time since it was started.
+    pub cpu: Option<Duration>,
+}
+
+/// What a process uses now.
+pub fn of_process(pid: Pid) -> Usage {
+    Usage {
+        memory_bytes: read(Path::new(&format!("/proc/{pid}/statm")), |text| {
+            resident_pages(text)?.checked_mul(system(SysconfVar::PAGE_SIZE)?)
+        }),
+        cpu: read(Path::new(&format!("/proc/{pid}/stat")), |text| {
+            let millis = ticks(text)?.checked_mul(1000)?;
+            millis.checked_div(system(SysconfVar::CLK_TCK)?).map(Duration::from_millis)
+        }),
+    }
+}
+
+/// How often a cgroup was throttled: it had used up its quota before the period was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttling {
+    /// How many periods there were.
+    pub periods: u64,
+    /// In how many of them it was throttled.
+    pub throttled: u64,
+}
+
+/// The throttling of the cgroup at `directory` since it was made: its `cpu.stat`, in v1 as in v2.
+pub fn throttling(directory: &Path) -> Option<Throttling> {
+    read(&directory.join("cpu.stat"), |text| {
+        let value = |name: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+            lines.find(|(key, _)| *key == name)?.1.parse().ok()
+        };
+        Some(Throttling { periods: value("nr_periods")?, throttled: value("nr_throttled")? })
+    })
+}
+
+/// The share of the last ten seconds, in percent, in which some task of the cgroup at `directory`
+/// had to wait for `what` (`cpu`, `memory`): PSI, cgroup v2 only.
+pub fn pressure(directory: &Path, what: &str) -> Option<f64> {
+    read(&directory.join(format!("{what}.pressure")), some_avg10)
+}
+
+fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let mut buffer = [0; LONGEST];
+    let length = File::open(path).ok()?.read(&mut buffer).ok()?;
+    // A process may have any name, also one that is no UTF-8; what is asked for stands behind it.
+    parse(&String::from_utf8_lossy(buffer.get(..length)?))
+}
+
+fn system(variable: SysconfVar) -> Option<u64> {
+    sysconf(variable).ok()?.and_then(|value| u64::try_from(value).ok())
+}
+
+/// The second field of statm, proc(5).
+fn resident_pages(statm: &str) -> Option<u64> {
+    statm.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// utime and stime, fields 14 and 15 of stat, proc(5). The name in parentheses may hold anything,
+/// parentheses included: what follows the last one begins with field 3.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    user.checked_add(fields.next()?.parse().ok()?)
+}
+
+fn some_avg10(pressure: &str) -> Option<f64> {
+    let line = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    line.split(' ').find_map(|field| field.strip_prefix("avg10="))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_something() {
+        let usage = of_process(Pid::try_from(std::process::id()).unwrap());
+        assert!(usage.memory_bytes.unwrap() > 100_000, "{usage:?}");
+        assert!(usage.cpu.is_some());
+        assert_eq!(of_process(-5), Usage::default());
+    }
+
+    #[test]
+    fn names_may_hold_anything() {
+        let stat = "7 (a) b) 1 2) S 1 7 7 0 -1 4194560 99 0 0 0 250 40 3 2 20 0 1 0 55 1 2 3";
+        assert_eq!(ticks(stat), Some(290));
+        assert_eq!(ticks("7 (sleep) S 1"), None);
+        assert_eq!(ticks(""), None);
+    }
+
+    #[test]
+    fn pressure_is_that_of_some() {
+        let text = "some avg10=1.53 avg60=0.60 avg300=0.10 total=123\nfull avg10=9.00 avg60=0.0\n";
+        assert_eq!(some_avg10(text), Some(1.53));
+        assert_eq!(some_avg10("full avg10=9.00\n"), None);
+    }
+
+    #[test]
+    fn throttling_is_read_from_cpu_stat() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(throttling(directory.path()), None);
+        let stat = "usage_usec 5\nnr_periods 40\nnr_throttled 7\nthrottled_usec 900\n";
+        std::fs::write(directory.path().join("cpu.stat"), stat).unwrap();
+        assert_eq!(throttling(directory.path()), Some(Throttling { periods: 40, throttled: 7 }));
+        std::fs::write(directory.path().join("cpu.stat"), "usage_usec 5\n").unwrap();
+        assert_eq!(throttling(directory.path()), None);
+    }
+}
