@@ -12,6 +12,7 @@ const PERIOD: u32 = 100_000;
 /// A cgroup of our own, removed when it goes out of scope. What runs in it must go first.
 pub(crate) struct Cgroup {
     folder: PathBuf,
+    is_v2: bool,
 }
 
 impl Cgroup {
@@ -40,15 +41,24 @@ impl Cgroup {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = mount.join(format!("headcount-test-{}-{number}", std::process::id()));
         fs::create_dir(&folder)?;
-        let cgroup = Self { folder };
-        let quota = percent * (PERIOD / 100);
-        if is_v2 {
-            fs::write(cgroup.folder.join("cpu.max"), format!("{quota} {PERIOD}"))?;
-        } else {
-            fs::write(cgroup.folder.join("cpu.cfs_period_us"), PERIOD.to_string())?;
-            fs::write(cgroup.folder.join("cpu.cfs_quota_us"), quota.to_string())?;
-        }
+        let cgroup = Self { folder, is_v2 };
+        cgroup.write_quota(percent)?;
         Ok(cgroup)
+    }
+
+    /// Changes the quota, as an engine does while the container runs.
+    pub(crate) fn set_cpu_percent(&self, percent: u32) {
+        self.write_quota(percent).unwrap();
+    }
+
+    fn write_quota(&self, percent: u32) -> std::io::Result<()> {
+        let quota = percent * (PERIOD / 100);
+        if self.is_v2 {
+            fs::write(self.folder.join("cpu.max"), format!("{quota} {PERIOD}"))
+        } else {
+            fs::write(self.folder.join("cpu.cfs_period_us"), PERIOD.to_string())?;
+            fs::write(self.folder.join("cpu.cfs_quota_us"), quota.to_string())
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {

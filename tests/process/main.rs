@@ -37,6 +37,7 @@ mod frugal;
 mod gunicorn;
 mod heartbeat;
 mod limits;
+mod live;
 mod pid1;
 mod pool;
 mod quota;

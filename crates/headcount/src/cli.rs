@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Backlog, Binds, Control, Layer, LogFormat, OnCrashLoop, Span, Words, Workers};
+use crate::config::{
+    Backlog, Binds, Control, Layer, LogFormat, OnCrashLoop, Resize, Span, Words, Workers,
+};
 use crate::protocol::Scale;
 
 /// The first process in a container: the right number of workers, reaped, replaced, drained.
@@ -101,6 +103,9 @@ pub struct RunArgs {
     /// How many connections may wait to be accepted [default: 2048]
     #[arg(long, value_name = "N")]
     pub backlog: Option<Backlog>,
+    /// Follow limits that change while it runs: true or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub resize: Option<Resize>,
     /// When no worker can be kept for a minute: exit or retry [default: exit]
     #[arg(long, value_name = "WHAT")]
     pub on_crash_loop: Option<OnCrashLoop>,
@@ -129,6 +134,7 @@ impl RunArgs {
             drain_delay: self.drain_delay,
             boot_timeout: self.boot_timeout,
             ready_after: self.ready_after,
+            resize: self.resize,
             on_crash_loop: self.on_crash_loop,
             log_format: self.log_format,
             control: self.control,

@@ -52,7 +52,7 @@ pub fn sizing(rule: Rule) -> Sizing {
 }
 
 /// Where the number of CPUs comes from: `200000 100000 in /sys/fs/cgroup/cpu.max`.
-fn source(limits: &Limits) -> String {
+pub fn source(limits: &Limits) -> String {
     let by = &limits.cpu.limited_by;
     match (&by.file, by.kind) {
         (Some(file), headcount_limits::LimitKind::Quota) => format!("{} in {file}", by.value),

@@ -3,8 +3,9 @@
 //!
 //! Both ends are in here, so that `headcount scale` and PID 1 agree on what a number of workers is.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -105,17 +106,87 @@ fn scale(workers: Option<&Value>) -> Result<Scale, RequestError> {
 
 /// The response to a request that was not carried out.
 pub fn refusal(error: &str) -> Vec<u8> {
-    response(&object(vec![("ok", false.into()), ("error", error.into())]))
+    response(object(&[("ok", false.into()), ("error", error.into())]))
 }
 
-/// A response, as it is sent. It holds its own `ok`.
-pub fn response(content: &Value) -> Vec<u8> {
-    format!("{content}\n").into_bytes()
+/// A response, as it is sent: an object that holds its own `ok`.
+pub fn response(mut object: String) -> Vec<u8> {
+    object.push('\n');
+    object.into_bytes()
 }
 
-/// A JSON object.
-pub fn object(fields: Vec<(&str, Value)>) -> Value {
-    fields.into_iter().collect()
+/// A value of an object. Plain data, so that an object is a table: serde's derive, or a tree of
+/// `Value`s, takes three times the code, which every image would carry.
+#[derive(Clone, Copy, Debug)]
+pub enum Field<'a> {
+    Null,
+    Bool(bool),
+    Number(u64),
+    Float(f64),
+    Text(&'a str),
+    /// JSON already.
+    Json(&'a str),
+}
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+            // Milliseconds, and hundredths of a percent, are enough.
+            Self::Float(value) => write!(f, "{value:.3}"),
+            Self::Text(value) => Value::from(*value).fmt(f),
+            Self::Json(value) => f.write_str(value),
+        }
+    }
+}
+
+/// A JSON object, in the order of the fields.
+pub fn object(fields: &[(&str, Field<'_>)]) -> String {
+    let mut json = String::from("{");
+    for (i, (key, value)) in fields.iter().enumerate() {
+        // Writing to a String cannot fail. Our keys need no escapes.
+        let _ = write!(json, "{}\"{key}\":{value}", if i == 0 { "" } else { "," });
+    }
+    json.push('}');
+    json
+}
+
+/// A JSON list of what is JSON already.
+pub fn list(elements: impl Iterator<Item = String>) -> String {
+    let mut json = String::new();
+    for element in elements {
+        json.push(if json.is_empty() { '[' } else { ',' });
+        json.push_str(&element);
+    }
+    json.push_str(if json.is_empty() { "[]" } else { "]" });
+    json
+}
+
+macro_rules! fields_from {
+    ($($from:ty: |$value:pat_param| $field:expr),+ $(,)?) => {$(
+        impl<'a> From<$from> for Field<'a> {
+            fn from($value: $from) -> Self {
+                $field
+            }
+        }
+    )+};
+}
+
+fields_from! {
+    bool: |value| Self::Bool(value),
+    u32: |value| Self::Number(value.into()),
+    u64: |value| Self::Number(value),
+    f64: |value| Self::Float(value),
+    Duration: |value| Self::Float(value.as_secs_f64()),
+    &'a str: |value| Self::Text(value),
+}
+
+impl<'a, T: Into<Field<'a>>> From<Option<T>> for Field<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
 }
 
 #[cfg(test)]
@@ -168,8 +239,27 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_json() {
+        let inner = list(["{}".to_owned(), "5".to_owned()].into_iter());
+        let written = object(&[
+            ("text", "\u{1b}\"\u{fffd}".into()),
+            ("none", None::<u32>.into()),
+            ("some", Some(u64::MAX).into()),
+            ("time", Duration::from_millis(1250).into()),
+            ("inner", Field::Json(&inner)),
+            ("empty", Field::Json(&list(std::iter::empty()))),
+        ]);
+        let read: Value = serde_json::from_str(&written).unwrap();
+        let expected = serde_json::json!({
+            "text": "\u{1b}\"\u{fffd}", "none": null, "some": u64::MAX, "time": 1.25,
+            "inner": [{}, 5], "empty": [],
+        });
+        assert_eq!(read, expected, "{written}");
+    }
+
+    #[test]
     fn a_refusal_is_one_line_of_json() {
         let line = refusal("no \"such\"\nthing");
-        assert_eq!(line, b"{\"error\":\"no \\\"such\\\"\\nthing\",\"ok\":false}\n");
+        assert_eq!(line, b"{\"ok\":false,\"error\":\"no \\\"such\\\"\\nthing\"}\n");
     }
 }

@@ -27,6 +27,7 @@ pub fn print(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "drain_delay       {}", config.drain_delay)?;
     writeln!(out, "boot_timeout      {}", config.boot_timeout)?;
     writeln!(out, "ready_after       {}", config.ready_after)?;
+    writeln!(out, "resize            {}", config.resize)?;
     writeln!(out, "on_crash_loop     {}", config.on_crash_loop)?;
     for warning in plan.warnings() {
         writeln!(out, "warning: {warning}")?;

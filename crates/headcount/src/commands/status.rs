@@ -52,45 +52,52 @@ pub fn run(args: &StatusArgs) -> u8 {
     }
 }
 
-/// How a value is written.
-#[derive(Clone, Copy)]
-enum As {
-    /// As it is.
-    Plain,
-    /// Seconds: `3m12s`.
-    Time,
-    /// Bytes: `45.1 MiB`.
-    Size,
-}
+/// The lines above the table: the part of the status that a line is about, and the line, with the
+/// part's keys in it. Where there is no such part, there is no line.
+const HEAD: [(&str, &str); 7] = [
+    ("", "headcount {version}, pid {pid}, up {uptime_seconds}, {state}"),
+    ("", "workers    {ready} of {desired} ready ({scale})"),
+    ("limits", "limits     {cpus} CPUs ({cpus_from}), memory {memory_bytes}"),
+    ("throttling", "throttled  in {percent} % of {periods} periods"),
+    ("pressure", "pressure   cpu {cpu} %, memory {memory} % of the last 10 s"),
+    ("last_resize", "resized    {from} -> {to}, {seconds_ago} ago: {because}"),
+    ("last_restart", "restarted  to generation {generation}, {seconds_ago} ago: {state}"),
+];
 
-/// The columns: title, key, and how its value is written.
-const COLUMNS: [(&str, &str, As); 9] = [
-    ("SLOT", "slot", As::Plain),
-    ("PID", "pid", As::Plain),
-    ("STATE", "state", As::Plain),
-    ("GENERATION", "generation", As::Plain),
-    ("UPTIME", "uptime_seconds", As::Time),
-    ("RESTARTS", "restarts", As::Plain),
-    ("MEMORY", "memory_bytes", As::Size),
-    ("CPU", "cpu_seconds", As::Time),
-    ("HEARTBEAT", "heartbeat_seconds_ago", As::Time),
+/// The columns of the table: their titles and their keys.
+const COLUMNS: [(&str, &str); 9] = [
+    ("SLOT", "slot"),
+    ("PID", "pid"),
+    ("STATE", "state"),
+    ("GENERATION", "generation"),
+    ("UPTIME", "uptime_seconds"),
+    ("RESTARTS", "restarts"),
+    ("MEMORY", "memory_bytes"),
+    ("CPU", "cpu_seconds"),
+    ("HEARTBEAT", "heartbeat_seconds_ago"),
 ];
 
 /// The status for a person.
 fn table(status: &Value) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = head(status, &mut text);
+    for (part, line) in HEAD {
+        let part = if part.is_empty() { Some(status) } else { status.get(part) };
+        if let Some(part) = part.filter(|part| part.is_object()) {
+            fill(line, part, &mut text);
+        }
+    }
+    text.push('\n');
     let workers = status.get("workers").and_then(Value::as_array);
     let workers = workers.map(Vec::as_slice).unwrap_or_default();
     let mut lines: Vec<String> = vec![String::new(); workers.len().saturating_add(1)];
-    for (title, key, how) in COLUMNS {
-        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
-        let gap = if width == 0 { 0 } else { 2 };
-        let width = width.saturating_add(gap);
-        let cells = workers.iter().map(|worker| Field(worker, key, how).to_string());
+    for (title, key) in COLUMNS {
+        // Every line is as long as the longest, and the next column begins behind it.
+        let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+        let start = if longest == 0 { 0 } else { longest.saturating_add(2) };
+        let cells = workers.iter().map(|worker| Shown(worker, key).to_string());
         for (line, cell) in lines.iter_mut().zip([title.to_owned()].into_iter().chain(cells)) {
-            *line = format!("{line:<width$}{cell}");
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{:gap$}{cell}", "", gap = start.saturating_sub(line.len()));
         }
     }
     for line in lines {
@@ -100,78 +107,37 @@ fn table(status: &Value) -> String {
     text
 }
 
-/// The lines above the table.
-fn head(status: &Value, out: &mut String) -> fmt::Result {
-    let plain = |key| Field(status, key, As::Plain);
-    let part = |key| status.get(key).filter(|part| part.is_object());
-    let uptime = Field(status, "uptime_seconds", As::Time);
-    let stopping = if status.get("state").is_some_and(|state| state == "stopping") {
-        ", stopping"
-    } else {
-        ""
-    };
-    let by_hand = match status.get("by_hand") {
-        Some(Value::Bool(true)) => ", set by hand",
-        _ => "",
-    };
-    let (version, pid) = (plain("version"), plain("pid"));
-    writeln!(out, "headcount {version}, pid {pid}, up {uptime}{stopping}")?;
-    writeln!(out, "workers    {} of {} ready{by_hand}", plain("ready"), plain("desired"))?;
-    if let Some(limits) = part("limits") {
-        let plain = |key| Field(limits, key, As::Plain);
-        let memory = Field(limits, "memory_bytes", As::Size);
-        write!(out, "limits     {} CPUs ({}", plain("cpus"), plain("value"))?;
-        if limits.get("file").is_some_and(Value::is_string) {
-            write!(out, " in {}", plain("file"))?;
-        }
-        writeln!(out, "), memory {memory}")?;
+/// Writes a line, with the values of `part` for the keys in braces.
+fn fill(line: &str, part: &Value, text: &mut String) {
+    // Every other piece is a key.
+    for (i, piece) in line.split(['{', '}']).enumerate() {
+        let _ = match i % 2 {
+            0 => text.write_str(piece),
+            _ => write!(text, "{}", Shown(part, piece)),
+        };
     }
-    if let Some(throttling) = part("throttling") {
-        let of = |key| throttling.get(key).and_then(Value::as_f64).unwrap_or_default();
-        let (periods, throttled) = (of("periods"), of("throttled"));
-        let share = 100.0 * throttled / periods.max(1.0);
-        writeln!(out, "throttled  in {share:.1} % of {periods} periods")?;
-    }
-    if let Some(pressure) = part("pressure") {
-        let plain = |key| Field(pressure, key, As::Plain);
-        let (cpu, memory) = (plain("cpu"), plain("memory"));
-        writeln!(out, "pressure   cpu {cpu} %, memory {memory} % of the last 10 s")?;
-    }
-    if let Some(resize) = part("last_resize") {
-        let plain = |key| Field(resize, key, As::Plain);
-        let ago = Field(resize, "seconds_ago", As::Time);
-        let (from, to, because) = (plain("from"), plain("to"), plain("because"));
-        writeln!(out, "resized    {from} -> {to}, {ago} ago: {because}")?;
-    }
-    if let Some(restart) = part("last_restart") {
-        let plain = |key| Field(restart, key, As::Plain);
-        let ago = Field(restart, "seconds_ago", As::Time);
-        let (generation, state) = (plain("generation"), plain("state"));
-        write!(out, "restarted  to generation {generation}, {ago} ago: {state}")?;
-        if restart.get("failed_slot").is_some_and(Value::is_number) {
-            write!(out, ", the new worker of slot {} did not get ready", plain("failed_slot"))?;
-        }
-        out.push('\n');
-    }
-    out.write_char('\n')
+    text.push('\n');
 }
 
-/// A field of an object; `-` where it is null or left out.
-struct Field<'a>(&'a Value, &'a str, As);
+/// A field of an object for a person: its key says what it is; `-` where it is null or left out.
+struct Shown<'a>(&'a Value, &'a str);
 
-impl fmt::Display for Field<'_> {
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(object, key, how) = self;
-        let value = object.get(key).unwrap_or(&Value::Null);
-        match (how, value) {
-            (_, Value::Null) => f.write_str("-"),
+        let Self(object, key) = self;
+        match object.get(key) {
+            None | Some(Value::Null) => f.write_str("-"),
             // Names of cgroups are arbitrary: an escape sequence must not reach the terminal.
-            (_, Value::String(text)) => {
+            Some(Value::String(text)) => {
                 text.chars().filter(|c| !c.is_control()).try_for_each(|c| f.write_char(c))
             }
-            (As::Time, value) => time(value.as_f64().unwrap_or_default(), f),
-            (As::Size, value) => Bytes(value.as_u64().unwrap_or_default()).fmt(f),
-            (As::Plain, value) => write!(f, "{value}"),
+            Some(value) if key.ends_with("_seconds") || key.ends_with("seconds_ago") => {
+                time(value.as_f64().unwrap_or_default(), f)
+            }
+            Some(value) if key.ends_with("_bytes") => {
+                Bytes(value.as_u64().unwrap_or_default()).fmt(f)
+            }
+            Some(value) => value.fmt(f),
         }
     }
 }
@@ -192,7 +158,6 @@ fn time(seconds: f64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::object;
 
     #[test]
     fn times_have_two_units() {
@@ -205,8 +170,8 @@ mod tests {
             (187_200.0, "2d04h"),
             (-1.0, "-1.0s"),
         ] {
-            let object = object(vec![("x", seconds.into())]);
-            assert_eq!(Field(&object, "x", As::Time).to_string(), expected);
+            let object = serde_json::json!({"x_seconds": seconds});
+            assert_eq!(Shown(&object, "x_seconds").to_string(), expected);
         }
     }
 
@@ -214,10 +179,10 @@ mod tests {
     fn a_pool_is_a_table() {
         let status = serde_json::from_str(
             r#"{"ok":true,"version":"0.1.0","pid":1,"uptime_seconds":3780.5,"state":"running",
-            "desired":2,"ready":1,"by_hand":true,
-            "limits":{"cpus":1.5,"file":"/sys/fs/cgroup/cpu.max","value":"150000 100000",
+            "desired":2,"ready":1,"scale":"manual",
+            "limits":{"cpus":1.5,"cpus_from":"150000 100000 in /sys/fs/cgroup/cpu.max",
             "memory_bytes":536870912},
-            "throttling":{"periods":200,"throttled":5},"pressure":{"cpu":1.53,"memory":0.0},
+            "throttling":{"periods":200,"throttled":5,"percent":2.5},"pressure":{"cpu":1.53,"memory":0.0},
             "last_resize":{"seconds_ago":12.0,"from":3,"to":2,"because":"SIG\u001b[2JTTOU"},
             "last_restart":{"seconds_ago":1.0,"generation":2,"state":"given up","failed_slot":1},
             "workers":[{"slot":0,"generation":1,"pid":12,"state":"ready","uptime_seconds":9.0,
@@ -228,14 +193,13 @@ mod tests {
         .unwrap();
         assert_eq!(
             table(&status),
-            "headcount 0.1.0, pid 1, up 1h03m\n\
-             workers    1 of 2 ready, set by hand\n\
+            "headcount 0.1.0, pid 1, up 1h03m, running\n\
+             workers    1 of 2 ready (manual)\n\
              limits     1.5 CPUs (150000 100000 in /sys/fs/cgroup/cpu.max), memory 512 MiB\n\
              throttled  in 2.5 % of 200 periods\n\
              pressure   cpu 1.53 %, memory 0.0 % of the last 10 s\n\
              resized    3 -> 2, 12s ago: SIG[2JTTOU\n\
-             restarted  to generation 2, 1.0s ago: given up, the new worker of slot 1 did not get \
-             ready\n\
+             restarted  to generation 2, 1.0s ago: given up\n\
              \n\
              SLOT  PID  STATE    GENERATION  UPTIME  RESTARTS  MEMORY  CPU   HEARTBEAT\n\
              0     12   ready    1           9.0s    0         45 MiB  0.2s  0.3s\n\
@@ -246,6 +210,6 @@ mod tests {
     #[test]
     fn what_a_newer_headcount_leaves_out_is_no_panic() {
         let text = table(&serde_json::from_str(r#"{"ok":true,"workers":[{},5,null]}"#).unwrap());
-        assert!(text.starts_with("headcount -, pid -, up -\n"), "{text}");
+        assert!(text.starts_with("headcount -, pid -, up -, -\n"), "{text}");
     }
 }

@@ -27,6 +27,7 @@ pub struct Layer {
     pub drain_delay: Option<Span>,
     pub boot_timeout: Option<Span>,
     pub ready_after: Option<Span>,
+    pub resize: Option<Resize>,
     pub on_crash_loop: Option<OnCrashLoop>,
     pub log_format: Option<LogFormat>,
     pub control: Option<Control>,
@@ -45,6 +46,7 @@ impl Layer {
             drain_delay: self.drain_delay.or(lower.drain_delay),
             boot_timeout: self.boot_timeout.or(lower.boot_timeout),
             ready_after: self.ready_after.or(lower.ready_after),
+            resize: self.resize.or(lower.resize),
             on_crash_loop: self.on_crash_loop.or(lower.on_crash_loop),
             log_format: self.log_format.or(lower.log_format),
             control: self.control.or(lower.control),
@@ -168,6 +170,22 @@ impl FromStr for LogFormat {
     }
 }
 
+/// Whether the pool follows limits that change while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resize(pub bool);
+
+impl FromStr for Resize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "true" | "yes" => Ok(Self(true)),
+            "false" | "no" => Ok(Self(false)),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+}
+
 /// What to do when no worker can be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnCrashLoop {
@@ -286,6 +304,10 @@ impl Setting for Backlog {
     const WANTED: &'static str = "a number of connections";
 }
 
+impl Setting for Resize {
+    const WANTED: &'static str = "true or false";
+}
+
 impl Setting for OnCrashLoop {
     const WANTED: &'static str = "exit or retry";
 }
@@ -294,4 +316,4 @@ impl Setting for LogFormat {
     const WANTED: &'static str = "text or json";
 }
 
-read_from_file!(Workers, Words, Binds, Backlog, OnCrashLoop, LogFormat);
+read_from_file!(Workers, Words, Binds, Backlog, Resize, OnCrashLoop, LogFormat);

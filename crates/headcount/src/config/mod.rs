@@ -18,7 +18,9 @@ use std::str::FromStr;
 
 pub use control::{Control, default_places, places_of_client};
 pub use file::FileError;
-pub use layer::{Backlog, Bind, Binds, Layer, LogFormat, OnCrashLoop, Rule, Words, Workers};
+pub use layer::{
+    Backlog, Bind, Binds, Layer, LogFormat, OnCrashLoop, Resize, Rule, Words, Workers,
+};
 pub use units::Span;
 
 /// Where a setting was found, for the start line and for messages.
@@ -55,6 +57,8 @@ pub struct Config {
     pub drain_delay: Span,
     pub boot_timeout: Span,
     pub ready_after: Span,
+    /// Follow limits that change.
+    pub resize: bool,
     pub on_crash_loop: OnCrashLoop,
     pub log_format: LogFormat,
     /// `None` where nobody said anything: a default place.
@@ -92,7 +96,7 @@ impl fmt::Display for ConfigError {
 }
 
 const PREFIX: &str = "HEADCOUNT_";
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "HEADCOUNT_CONFIG",
     "HEADCOUNT_COMMAND",
     "HEADCOUNT_BIND",
@@ -103,6 +107,7 @@ const VARIABLES: [&str; 13] = [
     "HEADCOUNT_DRAIN_DELAY",
     "HEADCOUNT_BOOT_TIMEOUT",
     "HEADCOUNT_READY_AFTER",
+    "HEADCOUNT_RESIZE",
     "HEADCOUNT_ON_CRASH_LOOP",
     "HEADCOUNT_LOG_FORMAT",
     "HEADCOUNT_CONTROL",
@@ -133,6 +138,7 @@ fn own_variables() -> Result<Layer, ConfigError> {
         drain_delay: typed("HEADCOUNT_DRAIN_DELAY")?,
         boot_timeout: typed("HEADCOUNT_BOOT_TIMEOUT")?,
         ready_after: typed("HEADCOUNT_READY_AFTER")?,
+        resize: typed("HEADCOUNT_RESIZE")?,
         on_crash_loop: typed("HEADCOUNT_ON_CRASH_LOOP")?,
         log_format: typed("HEADCOUNT_LOG_FORMAT")?,
         control: typed("HEADCOUNT_CONTROL")?,
@@ -224,6 +230,7 @@ impl Config {
             drain_delay: all.drain_delay.unwrap_or(seconds(0)),
             boot_timeout: all.boot_timeout.unwrap_or(seconds(60)),
             ready_after: all.ready_after.unwrap_or(seconds(1)),
+            resize: all.resize.is_none_or(|resize| resize.0),
             on_crash_loop: all.on_crash_loop.unwrap_or_default(),
             log_format: all.log_format.unwrap_or_default(),
             control: all.control,

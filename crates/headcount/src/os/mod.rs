@@ -10,3 +10,4 @@ pub mod sockets;
 pub mod spawn;
 pub mod sys;
 pub mod usage;
+pub mod watch;

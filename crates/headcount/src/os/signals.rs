@@ -37,14 +37,19 @@ impl Signals {
     }
 
     /// The next signal; `None` when there is none.
+    ///
+    /// Not among them is the SIGPIPE that we get for a log line to a pipe whose reader has gone: it is
+    /// ignored, but a blocked signal is kept all the same, and passed on it would end the workers.
     pub fn next(&self) -> Option<Received> {
-        // An error other than "none" cannot happen to a valid signalfd; to stop reading is right
-        // for any.
-        let info = self.fd.read_signal().ok().flatten()?;
-        Some(Received {
-            number: c_int::try_from(info.ssi_signo).ok()?,
-            by_kernel: info.ssi_code == SI_KERNEL,
-        })
+        loop {
+            // An error other than "none" cannot happen to a valid signalfd; to stop reading is right
+            // for any.
+            let info = self.fd.read_signal().ok().flatten()?;
+            let number = c_int::try_from(info.ssi_signo).ok()?;
+            if number != libc::SIGPIPE || info.ssi_pid != std::process::id() {
+                return Some(Received { number, by_kernel: info.ssi_code == SI_KERNEL });
+            }
+        }
     }
 }
 

@@ -16,16 +16,18 @@ pub enum Wake {
     Signal,
     Notify,
     Control,
+    Limits,
 }
 
 impl Wake {
-    const ALL: [Self; 3] = [Self::Signal, Self::Notify, Self::Control];
+    const ALL: [Self; 4] = [Self::Signal, Self::Notify, Self::Control, Self::Limits];
 
     fn token(self) -> u64 {
         match self {
             Self::Signal => 0,
             Self::Notify => 1,
             Self::Control => 2,
+            Self::Limits => 3,
         }
     }
 }

@@ -44,6 +44,14 @@ pub struct Throttling {
     pub throttled: u64,
 }
 
+impl Throttling {
+    /// The share of the throttled periods, in percent.
+    pub fn percent(self) -> Option<f64> {
+        let per_mille = self.throttled.saturating_mul(1000).checked_div(self.periods)?;
+        u32::try_from(per_mille).ok().map(|per_mille| f64::from(per_mille) / 10.0)
+    }
+}
+
 /// The throttling of the cgroup at `directory` since it was made: its `cpu.stat`, in v1 as in v2.
 pub fn throttling(directory: &Path) -> Option<Throttling> {
     read(&directory.join("cpu.stat"), |text| {

@@ -75,7 +75,7 @@ impl Pool {
             Err(error) => return refusal(&error.to_string()),
         };
         let (what, number) = match request {
-            Request::Status => return response(&status::of(self)),
+            Request::Status => return response(status::of(self)),
             Request::Scale(_) if self.supervisor.is_leaving() => {
                 return refusal("headcount is stopping");
             }
@@ -90,6 +90,6 @@ impl Pool {
             }
         };
         info!(?request, "carried out");
-        response(&object(vec![("ok", true.into()), (what, number.into())]))
+        response(object(&[("ok", true.into()), (what, number.into())]))
     }
 }

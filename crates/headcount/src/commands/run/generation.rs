@@ -42,6 +42,13 @@ impl Generation {
         })
     }
 
+    /// Gives workers that are started from here on the budget of other limits.
+    pub fn replan(&mut self, plan: Plan, notify_socket: &OsStr) {
+        let names = sockets::names(&self.sockets);
+        self.environment = environment::for_workers(&plan, notify_socket, &names);
+        self.plan = plan;
+    }
+
     /// Starts a worker.
     pub fn spawn(
         &self,

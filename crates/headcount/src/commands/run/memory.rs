@@ -19,6 +19,11 @@ impl OomWatch {
         Self { counter, seen, limit: memory.limit_bytes }
     }
 
+    /// The limit has changed.
+    pub fn limit_is(&mut self, memory: &Memory) {
+        self.limit = memory.limit_bytes;
+    }
+
     /// The explanation of an end, if want of memory is one. Asked for each process that was killed:
     /// each accounts for one of the kills, so that of two that end together neither is forgotten.
     pub fn explain(&mut self, reaped: &Reaped) -> Option<String> {

@@ -4,6 +4,7 @@
 mod changes;
 mod control;
 mod generation;
+mod live;
 mod memory;
 mod processes;
 mod report;
@@ -32,6 +33,7 @@ use crate::plan::Plan;
 
 use changes::{Changes, RestartEnd};
 use generation::Generation;
+use live::Live;
 use memory::OomWatch;
 use processes::Processes;
 use report::Leaving;
@@ -83,6 +85,7 @@ struct Pool {
     generations: Vec<Generation>,
     processes: Processes,
     oom: OomWatch,
+    live: Live,
     changes: Changes,
     started: Instant,
     leaving: Option<Leaving>,
@@ -103,6 +106,7 @@ impl Pool {
         let settings = settings(&plan.config);
         let workers = plan.workers;
         let oom = OomWatch::start(&plan.limits.memory);
+        let live = Live::start(&plan, &sleeper);
         let generation =
             Generation::prepare(1, plan, None, notify.address()).map_err(PrepareError::Socket)?;
         info!(
@@ -123,6 +127,7 @@ impl Pool {
             generations: vec![generation],
             processes: Processes::default(),
             oom,
+            live,
             changes: Changes::default(),
             started: Instant::now(),
             leaving: None,
@@ -138,7 +143,8 @@ impl Pool {
                 }
             }
             let now = self.now();
-            let next = [self.supervisor.poll_timeout(), self.control_deadline()];
+            let next =
+                [self.supervisor.poll_timeout(), self.control_deadline(), self.live_deadline()];
             let timeout = next.into_iter().flatten().min().map(|at| at.saturating_sub(now));
             let woken = self.sleeper.sleep(timeout);
             // First what workers have said, then who has ended: a worker may have said READY=1 and
@@ -149,6 +155,10 @@ impl Pool {
             if woken.contains(&Wake::Signal) {
                 self.read_signals();
             }
+            if woken.contains(&Wake::Limits) {
+                self.limits_may_have_changed();
+            }
+            self.follow_limits();
             self.serve_control(&woken);
             // Whatever else goes on: somebody who never stops talking must not stop the clock.
             if self.supervisor.poll_timeout().is_some_and(|at| at <= self.now()) {
