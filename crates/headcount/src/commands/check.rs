@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::config::Workers;
+use crate::config::{Control, Workers};
 use crate::plan::Plan;
 
 /// Prints the plan.
@@ -29,6 +29,12 @@ pub fn print(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "ready_after       {}", config.ready_after)?;
     writeln!(out, "resize            {}", config.resize)?;
     writeln!(out, "on_crash_loop     {}", config.on_crash_loop)?;
+    let control = match &config.control {
+        Some(Control::Path(path)) => path.display().to_string(),
+        Some(Control::None) => "none".to_owned(),
+        None => "a default place".to_owned(),
+    };
+    writeln!(out, "control           {control}")?;
     for warning in plan.warnings() {
         writeln!(out, "warning: {warning}")?;
     }

@@ -173,7 +173,8 @@ mod tests {
             ("\nbind: [a]\n", "2: bind: `a` is not an address"),
             ("\n\ntimeout: {a: 1}\n", "3: timeout: invalid type: map"),
             ("backlog: 5\ntimeout: soon\n", "2: timeout: `soon` is not a duration"),
-            ("workers: [\n", "did not find expected node content"),
+            ("workers: [1]\n", "1: workers: invalid type: sequence, expected auto"),
+            ("bind: [\n", "did not find expected node content"),
         ] {
             let error = error(text);
             assert!(error.contains(expected), "{text:?}: {error}");

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
-use serde::de::{self, MapAccess};
 
 use super::control::Control;
-use super::raw::{Setting, read_from_file};
+use super::raw::{Raw, Setting, read_from_file};
 use super::units::{Bytes, Span};
 use headcount_limits::MAX_WORKERS;
 
@@ -278,25 +277,41 @@ impl FromStr for Workers {
 impl Setting for Workers {
     const WANTED: &'static str = "auto, a number of workers, or a map with per_cpu, plus, min, …";
 
-    fn from_map<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        let rule = Rule::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        rule.checked().map(Self::Auto).map_err(de::Error::custom)
+    const MAY_BE_RULE: bool = true;
+
+    fn from_compound(raw: Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Rule(rule) => rule.checked().map(Self::Auto),
+            Raw::One(_) | Raw::Many(_) => Err(format!("expected {}", Self::WANTED)),
+        }
     }
 }
 
 impl Setting for Words {
     const WANTED: &'static str = "a command such as [\"/app/server\"]";
 
-    fn from_list(words: Vec<String>) -> Option<Result<Self, String>> {
-        Some(Self(words).checked())
+    const MAY_BE_LIST: bool = true;
+
+    fn from_compound(raw: Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Many(words) => Self(words).checked(),
+            Raw::One(_) | Raw::Rule(_) => Err(format!("expected {}", Self::WANTED)),
+        }
     }
 }
 
 impl Setting for Binds {
     const WANTED: &'static str = "an address, or a list of addresses";
 
-    fn from_list(words: Vec<String>) -> Option<Result<Self, String>> {
-        Some(words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self))
+    const MAY_BE_LIST: bool = true;
+
+    fn from_compound(raw: Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Many(words) => {
+                words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self)
+            }
+            Raw::One(_) | Raw::Rule(_) => Err(format!("expected {}", Self::WANTED)),
+        }
     }
 }
 

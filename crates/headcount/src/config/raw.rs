@@ -2,32 +2,56 @@
 //! as text and judged by the type's `FromStr`, which judges flags and variables too. So a setting
 //! has one set of rules and one set of messages, wherever it comes from. It is judged while YAML
 //! still knows where it stands, so that the message has the right line.
+//!
+//! There is one visitor for all types, and a closure for what differs: a visitor for each type would
+//! be a copy of half the YAML library for each type.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use super::layer::Rule;
+
+/// A value of the file.
+pub enum Raw {
+    One(String),
+    Many(Vec<String>),
+    Rule(Rule),
+}
 
 /// A setting that the file may hold.
 pub trait Setting: FromStr<Err = String> {
     /// What is wanted, for messages.
     const WANTED: &'static str;
+    /// Whether it may be a list, too.
+    const MAY_BE_LIST: bool = false;
+    /// Whether it may be the rule of `workers`, too.
+    const MAY_BE_RULE: bool = false;
 
-    /// Its value as a list, where it may be one.
-    fn from_list(_words: Vec<String>) -> Option<Result<Self, String>> {
-        None
-    }
-
-    /// Its value as a map, where it may be one.
-    fn from_map<'de, A: MapAccess<'de>>(_map: A) -> Result<Self, A::Error> {
-        Err(A::Error::invalid_type(Unexpected::Map, &Self::WANTED))
+    /// Judges a value that is no single one.
+    fn from_compound(_raw: Raw) -> Result<Self, String> {
+        Err(format!("expected {}", Self::WANTED))
     }
 }
 
 /// Reads a setting.
 pub fn read<'de, T: Setting, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_any(Reader(PhantomData))
+    let mut setting = None;
+    deserializer.deserialize_any(Reader {
+        wanted: T::WANTED,
+        may_be_list: T::MAY_BE_LIST,
+        may_be_rule: T::MAY_BE_RULE,
+        judge: &mut |raw| {
+            setting = Some(match raw {
+                Raw::One(text) => text.parse()?,
+                compound => T::from_compound(compound)?,
+            });
+            Ok(())
+        },
+    })?;
+    setting.ok_or_else(|| D::Error::custom(format!("expected {}", T::WANTED)))
 }
 
 /// Lets serde read these settings; a blanket implementation is not ours to write.
@@ -42,41 +66,50 @@ macro_rules! read_from_file {
 }
 pub(crate) use read_from_file;
 
-struct Reader<T>(PhantomData<T>);
+struct Reader<'a> {
+    wanted: &'static str,
+    may_be_list: bool,
+    may_be_rule: bool,
+    judge: &'a mut dyn FnMut(Raw) -> Result<(), String>,
+}
 
-impl<'de, T: Setting> Visitor<'de> for Reader<T> {
-    type Value = T;
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::WANTED)
+        f.write_str(self.wanted)
     }
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        (self.judge)(Raw::One(text.to_owned())).map_err(E::custom)
     }
-    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
         self.visit_str(if value { "true" } else { "false" })
     }
-    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
         self.visit_str(&number.to_string())
     }
-    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
         self.visit_str(&number.to_string())
     }
-    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
         self.visit_str(&number.to_string())
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if !self.may_be_list {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
         let mut words = Vec::new();
         while let Some(Word(word)) = seq.next_element()? {
             words.push(word);
         }
-        match T::from_list(words) {
-            Some(setting) => setting.map_err(A::Error::custom),
-            None => Err(A::Error::invalid_type(Unexpected::Seq, &self)),
-        }
+        (self.judge)(Raw::Many(words)).map_err(A::Error::custom)
     }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::from_map(map)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        if !self.may_be_rule {
+            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+        }
+        let rule = Rule::deserialize(MapAccessDeserializer::new(map))?;
+        (self.judge)(Raw::Rule(rule)).map_err(A::Error::custom)
     }
 }
 
