@@ -35,6 +35,18 @@ pub fn of_process(pid: Pid) -> Usage {
     }
 }
 
+/// What a process does at this moment: `running`, `sleeping in futex_wait`. The kernel function is the
+/// top of its kernel stack, which only root may read, or its wait channel.
+pub fn doing(pid: Pid) -> Option<String> {
+    let state = read(Path::new(&format!("/proc/{pid}/stat")), state)?;
+    let function = read(Path::new(&format!("/proc/{pid}/stack")), top_of_stack)
+        .or_else(|| read(Path::new(&format!("/proc/{pid}/wchan")), wait_channel));
+    Some(match function {
+        Some(function) => format!("{state} in {function}"),
+        None => state.to_owned(),
+    })
+}
+
 /// How often a cgroup was throttled: it had used up its quota before the period was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttling {
@@ -94,6 +106,30 @@ fn ticks(stat: &str) -> Option<u64> {
     user.checked_add(fields.next()?.parse().ok()?)
 }
 
+/// Field 3 of stat, proc(5), in words.
+fn state(stat: &str) -> Option<&'static str> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    Some(match rest.trim_start().chars().next()? {
+        'R' => "running",
+        'S' => "sleeping",
+        'D' => "in uninterruptible sleep",
+        'T' | 't' => "stopped",
+        'Z' | 'X' => "dead",
+        _ => "in an unknown state",
+    })
+}
+
+/// `[<0>] do_epoll_wait+0x3a/0x90`: the function's name.
+fn top_of_stack(stack: &str) -> Option<String> {
+    let (name, _) = stack.lines().next()?.split_once("] ")?.1.split_once('+')?;
+    Some(name.to_owned())
+}
+
+/// A name, or 0 where the process does not wait.
+fn wait_channel(wchan: &str) -> Option<String> {
+    Some(wchan.trim()).filter(|name| !name.is_empty() && *name != "0").map(str::to_owned)
+}
+
 fn some_avg10(pressure: &str) -> Option<f64> {
     let line = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
     line.split(' ').find_map(|field| field.strip_prefix("avg10="))?.parse().ok()
@@ -117,6 +153,19 @@ mod tests {
         assert_eq!(ticks(stat), Some(290));
         assert_eq!(ticks("7 (sleep) S 1"), None);
         assert_eq!(ticks(""), None);
+    }
+
+    #[test]
+    fn a_process_does_something() {
+        let own = doing(Pid::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(own.starts_with("running") || own.starts_with("sleeping"), "{own}");
+        assert_eq!(doing(-5), None);
+        assert_eq!(state("7 (a) D) S 1 7"), Some("sleeping"));
+        let stack = "[<0>] futex_wait_queue+0x60/0x90\n[<0>] do_futex+0x1/0x2\n";
+        assert_eq!(top_of_stack(stack).as_deref(), Some("futex_wait_queue"));
+        assert_eq!(top_of_stack(""), None);
+        assert_eq!(wait_channel("0"), None);
+        assert_eq!(wait_channel("do_sys_poll").as_deref(), Some("do_sys_poll"));
     }
 
     #[test]

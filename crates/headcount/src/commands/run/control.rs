@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use headcount_supervisor::{Time, Urgency};
 
@@ -89,7 +89,7 @@ impl Pool {
                 ("workers", 0)
             }
         };
-        info!(?request, "carried out");
+        debug!(?request, "carried out");
         response(object(&[("ok", true.into()), (what, number.into())]))
     }
 }

@@ -331,7 +331,7 @@ impl Pool {
     fn stop(&mut self, urgency: Urgency, signal: &str) {
         if self.leaving.is_none() {
             let workers = self.processes.len();
-            info!(signal, "stopping {workers} workers");
+            info!(signal, workers, "stopping");
             notify::tell_manager("STOPPING=1");
             self.leaving = Some(Leaving { since: self.now(), workers, killed: 0 });
         }

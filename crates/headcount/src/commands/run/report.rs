@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use crate::os::signals;
 use crate::os::sys::{Exit, Pid, Reaped};
+use crate::os::usage;
 
 /// A pool on its way out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,10 +39,16 @@ pub fn signalled(id: WorkerId, pid: Pid, reason: Reason) {
         Reason::BootTimeout => {
             warn!(worker = %id, pid, "killing the worker: it did not get ready in time");
         }
-        Reason::Silent(time) => warn!(
-            worker = %id, pid,
-            "aborting the worker: it has been silent for {:.1}s", time.as_secs_f64()
-        ),
+        Reason::Silent(time) => {
+            let doing = usage::doing(pid).unwrap_or_else(|| "not known".to_owned());
+            let memory = usage::of_process(pid).memory_bytes.unwrap_or_default() >> 20;
+            warn!(
+                worker = %id, pid,
+                "aborting the worker: it has been silent for {:.1}s (it is {doing}, with {memory} \
+                 MiB)",
+                time.as_secs_f64()
+            );
+        }
         Reason::AbortIgnored => {
             warn!(worker = %id, pid, "killing the worker: it ignores SIGABRT");
         }
