@@ -16,7 +16,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
  && cargo build --locked --target "$target" --profile tiny -p headcount \
  && cargo build --locked --target "$target" --release -p demo -p e2e --bin demo --bin check \
- && mkdir /out \
+ && mkdir -p /out/run \
  && cp "target/$target/tiny/headcount" "target/$target/release/demo" "target/$target/release/check" /out/
 
 FROM scratch AS headcount
@@ -31,6 +31,8 @@ ENTRYPOINT ["/check"]
 FROM scratch AS demo
 COPY --from=headcount /headcount /headcount
 COPY --from=build /out/demo /demo
+# A place for the control socket: docker exec CONTAINER /headcount status
+COPY --from=build --chown=65532:65532 /out/run/ /run/
 USER 65532:65532
 EXPOSE 8000
 ENTRYPOINT ["/headcount"]

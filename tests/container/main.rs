@@ -5,6 +5,7 @@
 //! it joins that (`--network container:ID`): so it works on any engine, with no bridge, no firewall
 //! rule and no published port.
 
+mod control;
 mod images;
 mod limits;
 mod process_1;

@@ -56,7 +56,7 @@ impl Image {
 pub fn context(libc: Libc) -> Result<PathBuf> {
     let folder = binaries::target_dir()?.join("image");
     let out = folder.join("out");
-    fs::create_dir_all(&out)?;
+    fs::create_dir_all(out.join("run"))?;
     for (program, name) in
         [(Program::Headcount, "headcount"), (Program::Demo, "demo"), (Program::Check, "check")]
     {

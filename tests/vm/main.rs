@@ -42,7 +42,7 @@ fn fill(payload: &Path) -> Result<()> {
     lab::write_init(payload)?;
     let tree = program::workspace();
     let context = image::context(binaries::preferred()?)?;
-    fs::create_dir_all(payload.join("image/out"))?;
+    fs::create_dir_all(payload.join("image/out/run"))?;
     fs::create_dir_all(payload.join("tests"))?;
     for name in ["Dockerfile", "out/headcount", "out/demo", "out/check"] {
         fs::copy(context.join(name), payload.join("image").join(name))?;

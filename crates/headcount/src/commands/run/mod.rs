@@ -112,8 +112,8 @@ impl Pool {
         info!(
             workers,
             bind = generation.plan.config.addresses(),
-            "starting {workers} {}: {}",
-            if workers == 1 { "worker" } else { "workers" },
+            "starting {}: {}",
+            report::count(workers),
             generation.plan.because
         );
         adopt_orphans();
@@ -331,7 +331,7 @@ impl Pool {
     fn stop(&mut self, urgency: Urgency, signal: &str) {
         if self.leaving.is_none() {
             let workers = self.processes.len();
-            info!(signal, workers, "stopping");
+            info!(signal, "stopping {}", report::count(workers));
             notify::tell_manager("STOPPING=1");
             self.leaving = Some(Leaving { since: self.now(), workers, killed: 0 });
         }

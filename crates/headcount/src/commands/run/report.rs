@@ -20,6 +20,11 @@ pub struct Leaving {
     pub killed: u32,
 }
 
+/// `1 worker`, `5 workers`.
+pub fn count(workers: u32) -> String {
+    format!("{workers} {}", if workers == 1 { "worker" } else { "workers" })
+}
+
 /// The last line.
 pub fn stopped(leaving: Leaving, took: Duration) {
     let Leaving { workers, killed, .. } = leaving;
