@@ -1,17 +1,15 @@
 //! gunicorn, unchanged, under `exec` in a cgroup of two CPUs: five workers with no flag, and five
 //! from the formula that every tutorial has.
-//!
-//! It is installed from `PyPI`, once, into a folder below cargo's target folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use e2e::{binaries, program};
+use e2e::program;
 
 use crate::cgroup::Cgroup;
 use crate::client::get;
 use crate::procfs;
+use crate::pypi::{ask, installed};
 use crate::support::{Headcount, Setup, eventually, free_address, headcount, python, wait_for};
 
 const PACKAGE: &str = "gunicorn==23.0.0";
@@ -23,40 +21,6 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 "#;
-
-/// Runs a line of Python, and tells what it prints.
-fn ask(python: &Path, line: &str) -> Option<String> {
-    let answer = program::output(Command::new(python).args(["-c", line])).ok()?;
-    Some(answer.trim_end().to_owned())
-}
-
-/// The folder with the `gunicorn` of this Python.
-fn gunicorn(python: &Path) -> PathBuf {
-    let version = ask(python, "import platform; print(platform.python_version())").unwrap();
-    let parent = binaries::target_dir().unwrap().join("gunicorn");
-    fs::create_dir_all(&parent).unwrap();
-    let folder = parent.join(&version);
-    // Whoever comes second, another thread or another run of the tests, finds it done.
-    let lock = File::create(parent.join(format!("{version}.lock"))).unwrap();
-    lock.lock().unwrap();
-    let bin = folder.join("bin");
-    if !folder.join("complete").exists() {
-        let mut venv = Command::new(python);
-        venv.args(["-m", "venv", "--clear"]).arg(&folder);
-        let mut pip = Command::new(bin.join("python"));
-        pip.args(["-m", "pip", "install", "--quiet", PACKAGE]);
-        for mut step in [venv, pip] {
-            program::output(&mut step).unwrap_or_else(|error| {
-                panic!(
-                    "{PACKAGE} is needed: that takes Python's venv and pip (apt-get install \
-                     python3-venv) and a way to PyPI: {error:#}"
-                )
-            });
-        }
-        File::create(folder.join("complete")).unwrap();
-    }
-    bin
-}
 
 /// `exec -- gunicorn` with no flag that says how many.
 fn start(cgroup: &Cgroup, bin: &Path, setup: Setup, address: &str) -> Headcount {
@@ -86,7 +50,7 @@ fn runs_workers(count: usize, mut pool: Headcount, address: &str) -> String {
 fn under_two_cpus_it_runs_five_workers_with_no_flag() {
     let cgroup = Cgroup::with_cpu_percent(200);
     let address = free_address();
-    let bin = gunicorn(Path::new(python()));
+    let bin = installed(PACKAGE, Path::new(python()));
     let pool = start(&cgroup, &bin, headcount("exec"), &address);
     runs_workers(5, pool, &address);
 }
@@ -95,7 +59,7 @@ fn under_two_cpus_it_runs_five_workers_with_no_flag() {
 fn its_reload_and_its_own_signals_work_through_headcount() {
     let cgroup = Cgroup::with_cpu_percent(50);
     let address = free_address();
-    let bin = gunicorn(Path::new(python()));
+    let bin = installed(PACKAGE, Path::new(python()));
     let mut pool = start(&cgroup, &bin, headcount("exec"), &address);
     pool.wait_for_log_times("Booting worker with pid", 2);
     eventually("an answer", || get(&address, "/").is_ok());
@@ -142,7 +106,7 @@ fn the_formula_of_every_tutorial_gives_five_workers_under_two_cpus_and_three_und
         let cgroup = Cgroup::with_cpu_percent(percent);
         let address = free_address();
         let setup = headcount("exec").file("gunicorn.conf.py", config);
-        let pool = start(&cgroup, &gunicorn(&python), setup, &address);
+        let pool = start(&cgroup, &installed(PACKAGE, &python), setup, &address);
         assert_eq!(runs_workers(expected, pool, &address), cpus, "what the app sees");
     }
 }

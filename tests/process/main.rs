@@ -28,11 +28,13 @@
 mod cgroup;
 mod client;
 mod procfs;
+mod pypi;
 mod support;
 
 mod crash;
 mod errors;
 mod exec;
+mod foreign;
 mod frugal;
 mod gunicorn;
 mod heartbeat;
@@ -45,3 +47,4 @@ mod reload;
 mod signals;
 mod sockets;
 mod stop;
+mod zero_loss;

@@ -64,11 +64,7 @@ pub fn missing() -> Vec<String> {
             missing.push("root, to build the lab (`cargo xtask lab` as root, once)".to_owned());
         }
     }
-    for (name, package) in needs {
-        if program::find(name).is_none() {
-            missing.push(format!("{name} (apt-get install {package})"));
-        }
-    }
+    missing.extend(program::missing(&needs));
     missing
 }
 

@@ -54,6 +54,16 @@ pub fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Which of these commands are not there, each with the Debian package that has it.
+#[must_use]
+pub fn missing(needs: &[(&str, &str)]) -> Vec<String> {
+    needs
+        .iter()
+        .filter(|(name, _)| find(name).is_none())
+        .map(|(name, package)| format!("{name} (apt-get install {package})"))
+        .collect()
+}
+
 /// Asks every 20 ms until there is an answer, or the time is up.
 ///
 /// # Errors

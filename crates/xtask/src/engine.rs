@@ -24,11 +24,7 @@ pub(crate) fn missing() -> Vec<String> {
     if !program::is_root() {
         missing.push("root".to_owned());
     }
-    for name in ["dockerd", "docker"] {
-        if program::find(name).is_none() {
-            missing.push(format!("{name} (apt-get install docker.io)"));
-        }
-    }
+    missing.extend(program::missing(&[("dockerd", "docker.io"), ("docker", "docker.io")]));
     missing
 }
 

@@ -83,7 +83,13 @@ impl Tier {
                 let ours = ["--package", "e2e", "--lib", "--bins"];
                 Ok(both(cargo_test(&others, None)?, cargo_test(&ours, None)?))
             }
-            Self::Process => self.end_to_end(None),
+            Self::Process => {
+                let missing = missing_for_processes();
+                if !missing.is_empty() {
+                    return Ok(Outcome::Skipped(format!("it needs {}", missing.join(", "))));
+                }
+                self.end_to_end(None)
+            }
             Self::Container if docker::is_engine_named() => self.end_to_end(None),
             Self::Container => {
                 let missing = engine::missing();
@@ -131,6 +137,23 @@ impl fmt::Display for Outcome {
             Self::Skipped(why) => write!(f, "skipped: {why}"),
         }
     }
+}
+
+/// What the process tier runs, or runs in.
+fn missing_for_processes() -> Vec<String> {
+    let mut missing = Vec::new();
+    if !program::is_root() {
+        missing.push("root, for cgroups and pid namespaces".to_owned());
+    }
+    missing.extend(program::missing(&[
+        ("unshare", "util-linux"),
+        ("strace", "strace"),
+        ("ss", "iproute2"),
+        ("python3", "python3-venv"),
+        ("node", "nodejs"),
+        ("wrk", "wrk"),
+    ]));
+    missing
 }
 
 fn both(one: Outcome, other: Outcome) -> Outcome {
