@@ -67,6 +67,25 @@ fn what_does_not_leave_in_time_is_killed_with_its_whole_group() {
 }
 
 #[test]
+fn a_worker_that_has_left_its_group_is_killed_too() {
+    let program = "
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.setpgid(0, os.getpgid(os.getppid()))
+open('moved', 'w').close()
+while True:
+    time.sleep(1000)
+";
+    let mut pool = headcount("run -w 1 --graceful-timeout 1s --ready-after 10ms").python(program);
+    pool.wait_until_ready();
+    eventually("the worker is in another group", || pool.path("moved").exists());
+    pool.signal(Signal::SIGTERM);
+    assert_eq!(pool.exit_code(), Some(0));
+    pool.wait_for_log("stopped: 0 drained, 1 killed");
+    pool.wait_until_nothing_is_left();
+}
+
+#[test]
 fn sigint_and_sigquit_do_not_wait_for_the_grace_period() {
     for signal in [Signal::SIGINT, Signal::SIGQUIT] {
         let mut pool = headcount("run -w 1 --graceful-timeout 1h --ready-after 10ms").sh(STUBBORN);

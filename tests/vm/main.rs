@@ -130,3 +130,8 @@ fn the_guest_itself_counts_no_failure() -> Result<()> {
     ensure!(boot()?.status == Some(0), "{:?}", boot()?.status);
     Ok(())
 }
+
+#[test]
+fn docker_update_resizes_the_pool() -> Result<()> {
+    step("update")
+}

@@ -89,6 +89,20 @@ compose() {
     return "$result"
 }
 
+# The engine changes the quota of a container that runs; headcount sees it in a read-only mount.
+update() {
+    docker run --detach --name app --network none --read-only --cpus 0.5 headcount-demo &&
+        count_processes app 2 &&
+        docker update --cpus 1.5 app &&
+        count_processes app 4 &&
+        docker update --cpus 1 app &&
+        count_processes app 3
+    result=$?
+    [ "$result" = 0 ] || docker logs app
+    docker rm --force app
+    return "$result"
+}
+
 step images images
 step integration integration
 step compose compose
@@ -98,4 +112,5 @@ step cpus-1.5 workers 4 --cpus 1.5
 step cpus-2 workers 5 --cpus 2
 step cpuset-0-1 workers 5 --cpuset-cpus 0-1
 step no-limit workers 17
+step update update
 exit "$failed"

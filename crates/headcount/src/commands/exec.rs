@@ -43,7 +43,7 @@ pub fn run(command: &[OsString], orphan_timeout: Duration) -> u8 {
     // From here on nothing ends this process but the end of its child.
     match spawn(request, &signals.inherited) {
         Ok(child) => {
-            sys::release_startup_code();
+            sys::release_memory();
             let code = follow(child, &signals, &sleeper);
             orphans::end(&signals, orphan_timeout);
             code

@@ -370,11 +370,19 @@ unsafe extern "C" {
     static etext: u8;
 }
 
-/// Unmaps the code that only start-up needed: the parsers of flags, YAML and mounts are most of the
-/// file, and would stay resident for as long as the container lives. What is needed again comes back
-/// from the page cache by itself.
-pub fn release_startup_code() {
-    const PAGE: usize = 4096;
+/// What every x86-64 and most arm64 kernels use. With larger pages madvise refuses, and all stays.
+const PAGE: usize = 4096;
+
+/// Gives back what only the work of the moment needed, for the long sleep that follows: most of the
+/// file is code that parses flags, YAML and mounts, and most of the heap was theirs. What is needed
+/// again comes back from the page cache by itself.
+pub fn release_memory() {
+    // glibc keeps what is freed, and holes in between; musl gives it back by itself.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointers.
+    unsafe {
+        libc::malloc_trim(0);
+    }
     // SAFETY: the range is this program's own code, mapped read-only from its file, so no page of it
     // can differ from what the kernel maps again; MADV_DONTNEED changes no content of such a mapping.
     unsafe {
@@ -383,7 +391,6 @@ pub fn release_startup_code() {
         // Whole pages within the code: what shares a page with data stays.
         let (first, last) = (start.next_multiple_of(PAGE), end & !(PAGE - 1));
         if let Some(length) = last.checked_sub(first) {
-            // A kernel that refuses (its pages are larger) leaves all as it is.
             libc::madvise(first as *mut libc::c_void, length, libc::MADV_DONTNEED);
         }
     }

@@ -10,6 +10,7 @@ use super::generation::Generation;
 use super::{Pool, settings};
 use crate::config::ConfigError;
 use crate::os::sockets::SocketError;
+use crate::os::sys;
 use crate::plan::Plan;
 use crate::protocol::Scale;
 
@@ -150,5 +151,6 @@ impl Pool {
         }
         let supervisor = &self.supervisor;
         self.generations.retain(|generation| supervisor.uses_generation(generation.number));
+        sys::release_memory();
     }
 }

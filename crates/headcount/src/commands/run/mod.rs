@@ -74,6 +74,10 @@ enum PrepareError {
     Kernel(&'static str, nix::errno::Errno),
 }
 
+/// How many messages, and how many signals, are taken before something else is done: somebody who
+/// never stops sending must not stop the rest. What is left wakes us again.
+const AT_ONCE: usize = 64;
+
 struct Pool {
     source: Source,
     signals: Signals,
@@ -192,7 +196,7 @@ impl Pool {
             Action::PoolUp => {
                 info!("all workers are ready");
                 notify::tell_manager("READY=1");
-                sys::release_startup_code();
+                sys::release_memory();
             }
             Action::RestartDone(generation) => {
                 info!(generation, "rolling restart done");
@@ -242,27 +246,26 @@ impl Pool {
                 if let Some(leaving) = &mut self.leaving {
                     leaving.killed = leaving.killed.saturating_add(1);
                 }
-                // The worker itself as well: it may have left its group.
-                sys::send_group(pid, libc::SIGKILL).and_then(|()| sys::send(pid, libc::SIGKILL))
+                // The worker itself as well, whatever became of its group: it may have left it.
+                let _ = sys::send_group(pid, libc::SIGKILL);
+                sys::send(pid, libc::SIGKILL)
             }
         };
     }
 
     fn farewell(&self, outcome: Outcome) -> u8 {
+        orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
         match outcome {
             Outcome::Stopped => {
-                orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
                 let leaving = self.leaving.unwrap_or_default();
                 report::stopped(leaving, self.now().saturating_sub(leaving.since));
                 exit::OK
             }
             Outcome::CrashLoop => {
-                orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
                 error!("no worker could be kept for a minute: giving up");
                 exit::CANNOT_BOOT
             }
             Outcome::BootFailed => {
-                orphans::end(&self.signals, orphans::ORPHAN_TIMEOUT);
                 error!("no worker can boot: giving up");
                 exit::CANNOT_BOOT
             }
@@ -272,7 +275,8 @@ impl Pool {
     // ---- events ---------------------------------------------------------------------------------
 
     fn read_messages(&mut self) {
-        while let Some(message) = self.notify.next() {
+        for _ in 0..AT_ONCE {
+            let Some(message) = self.notify.next() else { return };
             let Some(id) = self.processes.owner_of(message.sender) else {
                 debug!(sender = message.sender, "a message from a process that is no worker's");
                 continue;
@@ -292,7 +296,8 @@ impl Pool {
 
     fn read_signals(&mut self) {
         let mut children = false;
-        while let Some(signal) = self.signals.next() {
+        for _ in 0..AT_ONCE {
+            let Some(signal) = self.signals.next() else { break };
             if signal.number == libc::SIGCHLD {
                 children = true;
             } else {
