@@ -16,10 +16,10 @@ use crate::protocol::Scale;
     name = "headcount",
     version,
     after_help = "headcount -- CMD is short for headcount exec -- CMD.\n\
-                  Exit codes: exec ends with its child's status (128+n: killed by signal n, 127: not\n\
-                  found, 126: not executable); run with 0 after a clean stop, 3 where workers cannot\n\
-                  boot, 78 for a bad configuration; 64 is bad usage. status, scale,\n\
-                  reload and stop end with 1 where no headcount answers."
+                  Exit codes: exec ends with its child's status (128+n: killed by signal n, 127:\n\
+                  not found, 126: not executable); run with 0 after a clean stop, 3 where workers\n\
+                  cannot boot, 78 for a bad configuration; status, scale, reload and stop with 1\n\
+                  where no headcount answers; 64 is bad usage."
 )]
 pub struct Cli {
     #[command(subcommand)]
