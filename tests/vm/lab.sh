@@ -9,11 +9,13 @@
 set -eu
 
 out=$1
-mirror=${HEADCOUNT_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# Empty is debootstrap's own default.
+mirror=${HEADCOUNT_DEBIAN_MIRROR:-}
 packages=ca-certificates,docker-cli,docker-compose,docker.io,iproute2,iptables,kmod,procps
 tree=$out/tree
 
-debootstrap --variant=minbase --include="$packages,linux-image-cloud-amd64" trixie "$tree" "$mirror"
+debootstrap --variant=minbase --include="$packages,linux-image-cloud-amd64" trixie "$tree" \
+    ${mirror:+"$mirror"}
 
 # The first program the guest runs: it finds the payload disk and leaves the rest to it.
 cat >"$tree/sbin/lab-init" <<'END'
