@@ -63,17 +63,8 @@ fn prepare() -> std::io::Result<(Signals, Sleeper)> {
     let signals = Signals::take_over()?;
     let sleeper = Sleeper::new()?;
     sleeper.watch(&signals, Wake::Signal)?;
-    adopt_orphans();
+    orphans::adopt();
     Ok((signals, sleeper))
-}
-
-/// As PID 1 of its namespace a process gets every orphan; any other has to ask.
-pub fn adopt_orphans() {
-    if std::process::id() != 1
-        && let Err(error) = nix::sys::prctl::set_child_subreaper(true)
-    {
-        warn!("orphans of the workers will not be reaped: {error}");
-    }
 }
 
 fn follow(child: Pid, signals: &Signals, sleeper: &Sleeper) -> u8 {

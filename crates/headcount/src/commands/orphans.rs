@@ -1,3 +1,5 @@
+//! Orphans: adopted while all runs, so that they are reaped, and ended when it is over.
+//!
 //! What is left when the workers, or `exec`'s child, have ended: daemons, background jobs, whatever
 //! escaped from a process group. They are told to leave, given a moment, and killed; the kernel would
 //! do only the last when PID 1 ends, and nothing at all where headcount is not PID 1.
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::os::notify::parent_of;
+use crate::os::proc::parent_of;
 use crate::os::reap::reap_all;
 use crate::os::signals::Signals;
 use crate::os::sleep::{Sleeper, Wake};
@@ -21,6 +23,15 @@ pub const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between SIGKILL and giving up: a process in uninterruptible sleep ends when its disk answers,
 /// which may be never.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// As PID 1 of its namespace a process gets every orphan; any other has to ask.
+pub fn adopt() {
+    if std::process::id() != 1
+        && let Err(error) = nix::sys::prctl::set_child_subreaper(true)
+    {
+        warn!("orphans of the workers will not be reaped: {error}");
+    }
+}
 
 /// Ends all children that are left, and returns when they have gone.
 pub fn end(signals: &Signals, timeout: Duration) {

@@ -3,11 +3,11 @@
 
 pub mod control;
 pub mod notify;
+pub mod proc;
 pub mod reap;
 pub mod signals;
 pub mod sleep;
 pub mod sockets;
 pub mod spawn;
 pub mod sys;
-pub mod usage;
 pub mod watch;

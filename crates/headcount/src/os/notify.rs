@@ -60,26 +60,22 @@ impl NotifySocket {
     /// The next message; `None` when there is none.
     pub fn next(&self) -> Option<Message> {
         let mut buffer = [0; LONGEST];
-        loop {
-            let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
-            let mut slices = [IoSliceMut::new(&mut buffer)];
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-            let received =
-                recvmsg::<UnixAddr>(self.fd.as_raw_fd(), &mut slices, Some(&mut space), flags)
-                    .ok()?;
-            let length = received.bytes;
-            // A message without credentials, or one whose control data (descriptors that nobody
-            // asked for) was too long, has no sender; the next one may.
-            let sender = received.cmsgs().ok().and_then(|mut messages| {
-                messages.find_map(|message| match message {
-                    ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
-                    _ => None,
-                })
-            });
-            if let Some(sender) = sender {
-                return Some(Message::parse(sender, buffer.get(..length).unwrap_or_default()));
-            }
-        }
+        let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
+        let mut slices = [IoSliceMut::new(&mut buffer)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let received =
+            recvmsg::<UnixAddr>(self.fd.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
+        let length = received.bytes;
+        let sender = received.cmsgs().ok().and_then(|mut messages| {
+            messages.find_map(|message| match message {
+                ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
+                _ => None,
+            })
+        });
+        // A message without credentials, or one whose control data (descriptors that nobody asked
+        // for) was too long, is from nobody, and nobody is process 0.
+        let sender = sender.unwrap_or_default();
+        Some(Message::parse(sender, buffer.get(..length).unwrap_or_default()))
     }
 }
 
@@ -99,16 +95,6 @@ impl Message {
             stopping: says(b"STOPPING=1"),
         }
     }
-}
-
-/// The parent of a process, from `/proc/PID/stat`; `None` where /proc does not say.
-pub fn parent_of(pid: Pid) -> Option<Pid> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, parentheses included: what follows the last one is
-    // the state, then the parent.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end..)?.get(1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Tells headcount's own manager, where there is one that listens; nobody waits for an answer.
@@ -150,13 +136,5 @@ mod tests {
         let quiet = Message { sender, ready: false, heartbeat: false, stopping: false };
         assert_eq!(socket.next(), Some(quiet));
         assert_eq!(socket.next(), None);
-    }
-
-    #[test]
-    fn a_parent_is_found() {
-        let own = Pid::try_from(std::process::id()).unwrap();
-        let parent = Pid::try_from(std::os::unix::process::parent_id()).unwrap();
-        assert_eq!(parent_of(own), Some(parent));
-        assert_eq!(parent_of(-5), None);
     }
 }

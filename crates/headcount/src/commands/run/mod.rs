@@ -18,7 +18,6 @@ use headcount_supervisor::{
 };
 use tracing::{debug, error, info, warn};
 
-use crate::commands::exec::adopt_orphans;
 use crate::commands::orphans;
 use crate::config::{Config, ConfigError, Layer, OnCrashLoop};
 use crate::exit;
@@ -120,7 +119,7 @@ impl Pool {
             report::count(workers),
             generation.plan.because
         );
-        adopt_orphans();
+        orphans::adopt();
         Ok(Self {
             source,
             signals,

@@ -3,7 +3,7 @@
 
 use headcount_supervisor::{Time, WorkerId};
 
-use crate::os::notify::parent_of;
+use crate::os::proc::parent_of;
 use crate::os::sys::Pid;
 
 /// The workers' processes.

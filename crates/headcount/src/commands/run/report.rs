@@ -6,9 +6,9 @@ use std::time::Duration;
 use headcount_supervisor::{Reason, Time, WorkerId};
 use tracing::{debug, info, warn};
 
+use crate::os::proc;
 use crate::os::signals;
 use crate::os::sys::{Exit, Pid, Reaped};
-use crate::os::usage;
 
 /// A pool on its way out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +45,8 @@ pub fn signalled(id: WorkerId, pid: Pid, reason: Reason) {
             warn!(worker = %id, pid, "killing the worker: it did not get ready in time");
         }
         Reason::Silent(time) => {
-            let doing = usage::doing(pid).unwrap_or_else(|| "not known".to_owned());
-            let memory = usage::of_process(pid).memory_bytes.unwrap_or_default() >> 20;
+            let doing = proc::doing(pid).unwrap_or_else(|| "not known".to_owned());
+            let memory = proc::of_process(pid).memory_bytes.unwrap_or_default() >> 20;
             warn!(
                 worker = %id, pid,
                 "aborting the worker: it has been silent for {:.1}s (it is {doing}, with {memory} \

@@ -10,7 +10,7 @@ use headcount_supervisor::{State, Time, Worker};
 use super::Pool;
 use super::changes::{Changes, RestartEnd};
 use super::processes::Processes;
-use crate::os::usage::{self, Usage};
+use crate::os::proc::{self, Usage};
 use crate::plan;
 use crate::protocol::{Field, list, object};
 
@@ -53,7 +53,7 @@ fn of_limits(limits: &Limits) -> String {
 /// Throttling happens where the quota is.
 fn throttling(limits: &Limits) -> Option<String> {
     let quota = limits.cpu.quota_set_by.as_ref()?;
-    let found = usage::throttling(Path::new(&quota.file).parent()?)?;
+    let found = proc::throttling(Path::new(&quota.file).parent()?)?;
     Some(object(&[
         ("periods", found.periods.into()),
         ("throttled", found.throttled.into()),
@@ -64,7 +64,7 @@ fn throttling(limits: &Limits) -> Option<String> {
 /// Pressure is that of our own cgroup, which is the workers' as well.
 fn pressure(limits: &Limits) -> Option<String> {
     let own = limits.visited_dirs.first()?;
-    let of = |what| usage::pressure(own, what);
+    let of = |what| proc::pressure(own, what);
     of("cpu").map(|cpu| object(&[("cpu", cpu.into()), ("memory", of("memory").into())]))
 }
 
@@ -105,7 +105,7 @@ fn row(worker: &Worker, processes: &Processes, now: Time) -> String {
     };
     let process = processes.of(worker.id);
     let Usage { memory_bytes, cpu } =
-        process.map_or_else(Usage::default, |(pid, _)| usage::of_process(pid));
+        process.map_or_else(Usage::default, |(pid, _)| proc::of_process(pid));
     let since = |when: Option<Duration>| when.map(|when| now.saturating_sub(when)).into();
     object(&[
         ("slot", worker.id.slot.into()),

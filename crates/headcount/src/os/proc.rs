@@ -1,5 +1,5 @@
-//! What processes and the container use at this moment, for `headcount status`: a few lines of /proc
-//! and cgroupfs for each question, and "not known" where they do not tell.
+//! What /proc and cgroupfs tell of processes and of the container at this moment: whose child, what it
+//! does, what it uses. A few lines for each question, and "not known" where they do not tell.
 
 use std::fs::File;
 use std::io::Read;
@@ -33,6 +33,11 @@ pub fn of_process(pid: Pid) -> Usage {
             millis.checked_div(system(SysconfVar::CLK_TCK)?).map(Duration::from_millis)
         }),
     }
+}
+
+/// The parent of a process.
+pub fn parent_of(pid: Pid) -> Option<Pid> {
+    read(Path::new(&format!("/proc/{pid}/stat")), parent)
 }
 
 /// What a process does at this moment: `running`, `sleeping in futex_wait`. The kernel function is the
@@ -97,19 +102,27 @@ fn resident_pages(statm: &str) -> Option<u64> {
     statm.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// utime and stime, fields 14 and 15 of stat, proc(5). The name in parentheses may hold anything,
-/// parentheses included: what follows the last one begins with field 3.
+/// The fields of stat, proc(5), from the third on. The name in parentheses before them may hold
+/// anything, parentheses included: it ends at the last one.
+fn fields(stat: &str) -> Option<std::str::SplitAsciiWhitespace<'_>> {
+    stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace())
+}
+
+/// Field 4.
+fn parent(stat: &str) -> Option<Pid> {
+    fields(stat)?.nth(1)?.parse().ok()
+}
+
+/// utime and stime, fields 14 and 15.
 fn ticks(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let mut fields = fields(stat)?.skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     user.checked_add(fields.next()?.parse().ok()?)
 }
 
-/// Field 3 of stat, proc(5), in words.
+/// Field 3, in words.
 fn state(stat: &str) -> Option<&'static str> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    Some(match rest.trim_start().chars().next()? {
+    Some(match fields(stat)?.next()?.chars().next()? {
         'R' => "running",
         'S' => "sleeping",
         'D' => "in uninterruptible sleep",
@@ -145,6 +158,14 @@ mod tests {
         assert!(usage.memory_bytes.unwrap() > 100_000, "{usage:?}");
         assert!(usage.cpu.is_some());
         assert_eq!(of_process(-5), Usage::default());
+    }
+
+    #[test]
+    fn a_parent_is_found() {
+        let own = Pid::try_from(std::process::id()).unwrap();
+        let parent = Pid::try_from(std::os::unix::process::parent_id()).unwrap();
+        assert_eq!(parent_of(own), Some(parent));
+        assert_eq!(parent_of(-5), None);
     }
 
     #[test]
